@@ -1,0 +1,287 @@
+"""Calls: a request on its way, and the answer on its way back.
+
+Owns the shapes that the engine's steps hand to one another. Knows no API and no network: an open stream reaches it as
+an iterator that somebody else made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct, field
+
+from .errors import TrunklineError
+from .events import Event
+from .facts import Unsupported
+from .replies import EmbeddingReply, Loss, Reply
+from .requests import EmbeddingRequest, Operation, Request, Words
+from .secret import Secret
+from .usage import Cost, Usage
+
+
+class Clock(Protocol):
+    """Where the time comes from. Everything that waits, waits here; a test turns the hands itself."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never jumps, for durations and deadlines."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since 1970, for dates."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+    def deadline(self, when: float | None) -> AbstractAsyncContextManager[Any]:
+        """Cancels its body with `TimeoutError` when `now()` passes `when`; None never does."""
+        ...
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """A model at a provider, with the address and the key to reach it there."""
+
+    name: str
+    """What callers ask for: `provider/model`, or a name of the configuration."""
+    provider: str
+    model: str
+    """The model's name at the provider."""
+    base_url: str
+    key: Secret | None = None
+    headers: Mapping[str, str] = {}
+    options: Mapping[str, str] = {}
+    """What else the row's address needs (`api_version`, `deployment`)."""
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """What the caller says about how a call is to be made. None: the configuration's."""
+
+    timeout: float | None = None
+    """Seconds for the whole call, every attempt included."""
+    retries: int | None = None
+    """Further attempts at one target after its first, for errors that may pass."""
+    fallbacks: tuple[str, ...] | None = None
+    """Targets to try, in order, when the first cannot answer."""
+    cache: bool | None = None
+    tags: tuple[str, ...] = ()
+    payer: str | None = None
+    """Who the call is charged to in the records."""
+    extra_headers: Mapping[str, str] = {}
+    extra_body: Mapping[str, Any] = {}
+    on_unsupported: Unsupported | None = None
+    traceparent: str | None = None
+    """The caller's trace (W3C), passed on to the provider."""
+
+
+class Attempt(Struct, kw_only=True):
+    """One try at one target: what it cost in time and why it failed."""
+
+    id: str
+    target: str
+    started: float
+    """Seconds since 1970."""
+    seconds: float | None = None
+    error: str | None = None
+    """The kind of its error; None for the attempt that answered."""
+    status: int | None = None
+    request_id: str | None = None
+
+
+class Call:
+    """A request on its way: what is asked, of whom, under which rules, and what has been tried."""
+
+    __slots__ = (
+        "_read",
+        "_request",
+        "attempts",
+        "deadline",
+        "id",
+        "model",
+        "operation",
+        "rules",
+        "started",
+        "stream",
+        "target",
+        "words",
+    )
+
+    def __init__(
+        self,
+        *,
+        operation: Operation,
+        model: str,
+        target: Target,
+        rules: Rules,
+        stream: bool = False,
+        request: Request | EmbeddingRequest | None = None,
+        words: Words | None = None,
+        read: Callable[[Words], Request | EmbeddingRequest] | None = None,
+        started: float = 0.0,
+        deadline: float | None = None,
+    ) -> None:
+        self.id = new_id()
+        self.operation: Operation = operation
+        self.model = model
+        """The name the caller asked for."""
+        self.target = target
+        """Whom the current attempt asks."""
+        self.rules = rules
+        self.stream = stream
+        self.words = words
+        """The body as it arrived, for a target that speaks the same dialect; None when the library made the request."""
+        self.started = started
+        """The clock's `now()` when the call began."""
+        self.deadline = deadline
+        """The clock's `now()` at which the caller has waited long enough."""
+        self.attempts: list[Attempt] = []
+        self._request = request
+        self._read = read
+
+    @property
+    def request(self) -> Any:
+        """The request in the neutral vocabulary, read from its words at the first need: a pass-through never needs it."""
+        if self._request is None:
+            assert self.words is not None and self._read is not None, "a call has a request or words to read"
+            self._request = self._read(self.words)
+        return self._request
+
+
+OutcomeKind = Literal["finished", "cut", "cancelled", "error"]
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How an answer ended, exactly once."""
+
+    kind: OutcomeKind
+    usage: Usage | None = None
+    finish: str | None = None
+    error: TrunklineError | None = None
+
+
+class Answer:
+    """What a step gives back: a whole reply, or a stream that is open because its first content is in hand.
+
+    An answer ends exactly once, with an `Outcome`. Policies settle in `on_end` and never wrap the iterator; what they
+    register is called synchronously, under cancellation too, and must only post.
+    """
+
+    __slots__ = ("_endings", "_whole", "body", "chunks", "cost", "dialect", "events", "first_content", "headers",
+                 "loss", "outcome", "passes", "release", "request_id", "target")  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        target: Target,
+        dialect: str,
+        headers: Mapping[str, str],
+        request_id: str | None,
+        loss: tuple[Loss, ...] = (),
+        passes: bool = False,
+        body: bytes | None = None,
+        whole: Callable[[], Reply | EmbeddingReply] | None = None,
+        events: AsyncIterator[list[Event]] | None = None,
+        chunks: AsyncIterator[bytes] | None = None,
+        release: Callable[[], None] | None = None,
+    ) -> None:
+        self.target = target
+        self.dialect = dialect
+        self.headers = headers
+        """The provider's headers that concern a caller: request id and rate limits."""
+        self.request_id = request_id
+        self.loss = loss
+        self.passes = passes
+        """The caller's own dialect came back: `body` or `chunks` go out as they are."""
+        self.body = body
+        """The whole body as it came, for an answer that does not stream."""
+        self.events = events
+        """An open stream, as lists of events: one list for each piece that came from the network."""
+        self.chunks = chunks
+        """An open stream in the caller's own dialect, as bytes that end at event boundaries."""
+        self.release = release
+        """Gives the connection up, at once; safe to call again and from `on_end`."""
+        self.first_content: float | None = None
+        self.cost: Cost | None = None
+        self.outcome: Outcome | None = None
+        self._whole = whole
+        self._endings: list[Callable[[Answer, Outcome], None]] = []
+
+    @property
+    def streams(self) -> bool:
+        """Whether more is to come."""
+        return self._whole is None
+
+    def whole(self) -> Any:
+        """The reply, for an answer that does not stream."""
+        assert self._whole is not None, "a stream has no whole reply"
+        return self._whole()
+
+    def on_end(self, fn: Callable[[Answer, Outcome], None]) -> None:
+        """Call `fn(answer, outcome)` when this answer has ended: at once if it has."""
+        if self.outcome is None:
+            self._endings.append(fn)
+        else:
+            fn(self, self.outcome)
+
+    def end(self, outcome: Outcome) -> None:
+        """The answer has ended; the first word stands."""
+        if self.outcome is not None:
+            return
+        self.outcome = outcome
+        endings, self._endings = self._endings, []
+        for fn in reversed(endings):  # innermost policy last registered: it settles first
+            fn(self, outcome)
+
+    def abandon(self) -> None:
+        """Nobody wants the rest: give the connection up and end as cancelled, if it has not ended."""
+        if self.release is not None:
+            self.release()
+        self.end(Outcome(kind="cancelled"))
+
+
+Step = Callable[[Call], Awaitable[Answer]]
+"""Answers a call, perhaps with the help of the next step."""
+
+Policy = Callable[[Step], Step]
+"""Wraps a step in a rule."""
+
+
+class Record(Struct, kw_only=True, omit_defaults=True):
+    """What one call came to: one line of the ledger. Holds no prompt, no answer and no key."""
+
+    id: str
+    at: float
+    """Seconds since 1970 when it began."""
+    operation: Operation
+    model: str
+    """The name the caller asked for."""
+    target: str | None
+    provider: str | None
+    stream: bool
+    seconds: float
+    first_content: float | None = None
+    """Seconds until the first content of a stream."""
+    outcome: OutcomeKind
+    finish: str | None = None
+    error: str | None = None
+    status: int | None = None
+    usage: Usage | None = None
+    cost: Cost | None = None
+    request_id: str | None = None
+    payer: str | None = None
+    tags: tuple[str, ...] = ()
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+
+
+class Sink(Protocol):
+    """Receives one Record per finished call. Must not raise and must not block."""
+
+    def __call__(self, record: Record, /) -> None: ...
+
+
+def new_id() -> str:
+    """An id of ours for a call or an attempt: 16 random bytes as text, never a provider's."""
+    return "tl_" + os.urandom(12).hex()

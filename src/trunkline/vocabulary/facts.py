@@ -1,0 +1,59 @@
+"""Facts: what a writer must know of its target.
+
+A dialect is a pure function of the request and these. They join what the provider's row declares (`Quirks`) with what
+the model's facts say, so that neither a provider's nor a model's name ever appears in `wire/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+
+class Quirks(Struct, frozen=True, kw_only=True):
+    """How a provider's API differs from the dialect it speaks. All names are those on the wire."""
+
+    drop: frozenset[str] = frozenset()
+    """Top-level keys of a request that the server rejects: left out, and listed as loss."""
+    accepts: frozenset[str] = frozenset()
+    """Keys beyond the dialect's own that the server understands (`top_k`)."""
+    rename: Mapping[str, str] = {}
+    """Top-level keys that the server calls otherwise."""
+    defaults: Mapping[str, Any] = {}
+    """Keys that are added where the caller gives none."""
+    system: str | None = None
+    """A system prompt for callers who give none."""
+    usage_on_request: bool = True
+    """Streams report usage only when asked (`stream_options.include_usage`)."""
+    developer_role: bool = False
+    """Knows the role `developer`; elsewhere it is written as `system`."""
+    max_completion_tokens: bool = False
+    """Always wants `max_completion_tokens` where others say `max_tokens`."""
+    tools_by_schema: bool = False
+    """Tools are emulated: the answer is constrained to a JSON schema that holds the call."""
+    reasoning_key: str | None = None
+    """The key of an assistant message under which the server wants its visible reasoning back."""
+    keep_alive: bool = True
+    """Connections may be used again."""
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """One target, as a writer sees it."""
+
+    model: str
+    """The model's name on the wire."""
+    quirks: Quirks = Quirks()
+    max_output: int | None = None
+    """The most tokens the model can generate, where known."""
+    sampling: bool = True
+    """Whether the model accepts temperature and its like; reasoning models often do not."""
+    reasoning: bool = False
+    """Whether the model thinks before it answers."""
+    adaptive_thinking: bool = False
+    """Whether it decides by itself how much to think."""
+
+
+Unsupported = Literal["error", "warn", "drop"]
+"""What to do with a field that cannot be said to the target."""

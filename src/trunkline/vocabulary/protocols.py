@@ -1,0 +1,192 @@
+"""Protocols: what a dialect and a transport must offer.
+
+A dialect is a module of `wire/` with these functions; the two halves of each (`…_from_wire`, `…_to_wire`) serve the
+client on one side and the gateway on the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from .errors import TrunklineError
+from .events import Event
+from .facts import Facts
+from .replies import Loss
+from .requests import Operation
+from .usage import Usage
+
+Json = dict[str, Any]
+"""A JSON object, parsed."""
+
+
+class Written(Struct, frozen=True):
+    """A request on the wire: its body, and what could not be said in it."""
+
+    body: Json
+    loss: tuple[Loss, ...] = ()
+
+
+class Refused(Struct, frozen=True):
+    """An error on the wire, for a caller of our gateway."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Dialect(Protocol):
+    """How one API says one operation, both ways. Pure functions: no provider's name, no I/O."""
+
+    @property
+    def name(self) -> str:
+        """`openai_chat`, `anthropic_messages`, …: what `Words.dialect` and `Opaque.dialect` say."""
+        ...
+
+    @property
+    def operation(self) -> Operation:
+        """What it asks for."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Where, below a provider's base address."""
+        ...
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Top-level keys without which a request makes no sense."""
+        ...
+
+    def request_from_wire(self, body: Json, /) -> Any:
+        """Read a caller's request. Raises InvalidRequestError that names the field to mend."""
+        ...
+
+    def request_to_wire(self, request: Any, facts: Facts, /) -> Written:
+        """Write a request for a target."""
+        ...
+
+    def reply_from_wire(self, body: Json, /) -> Any:
+        """Read a provider's whole answer. Raises ResponseParseError, or the error that a 200 may hold."""
+        ...
+
+    def reply_to_wire(self, reply: Any, /) -> Json:
+        """Write a whole answer for a caller."""
+        ...
+
+    def glance(self, body: bytes, /) -> tuple[Usage | None, str | None]:
+        """Usage and finish of a whole answer that passes through, at the least cost."""
+        ...
+
+    def error_from_wire(self, status: int, headers: Mapping[str, str], body: bytes, /) -> TrunklineError:
+        """Read a provider's refusal as the kind of error it is."""
+        ...
+
+    def error_to_wire(self, error: TrunklineError, /) -> Refused:
+        """Write an error for a caller, where its SDK looks for it."""
+        ...
+
+
+class Decoder(Protocol):
+    """Reads a provider's stream. Fed pieces cut anywhere, it gives the same events."""
+
+    def feed(self, data: bytes, /) -> list[Event]:
+        """The events that these bytes complete. Raises the typed error that the stream itself may hold."""
+        ...
+
+    def close(self) -> list[Event]:
+        """The bytes are over: the last events. Raises CutOff when the terminal event is missing."""
+        ...
+
+
+class Encoder(Protocol):
+    """Writes a stream for a caller."""
+
+    def encode(self, events: list[Event], /) -> bytes:
+        """These events, as the dialect says them."""
+        ...
+
+    def error(self, error: TrunklineError, /) -> bytes:
+        """The stream breaks here, said so that no SDK mistakes it for an end."""
+        ...
+
+
+class Tap(Protocol):
+    """Watches a stream that passes through unchanged, decoding only what it must."""
+
+    content: bool
+    """The first content has been seen."""
+    ended: bool
+    """The terminal event has been seen."""
+    usage: Usage | None
+    finish: str | None
+
+    def feed(self, data: bytes, /) -> bytes:
+        """Whole events to pass on: what is left out is what the caller did not ask for. Raises errors that it meets."""
+        ...
+
+
+class StreamingDialect(Dialect, Protocol):
+    """A dialect that can answer piece by piece."""
+
+    def decoder(self) -> Decoder:
+        """A reader for one provider's stream."""
+        ...
+
+    def encoder(self, include_usage: bool, /) -> Encoder:
+        """A writer for one caller's stream."""
+        ...
+
+    def tap(self, include_usage: bool, /) -> Tap:
+        """A watcher for one stream that passes through."""
+        ...
+
+
+class Sending(Struct, frozen=True):
+    """An HTTP request, ready to go."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    keep_alive: bool = True
+
+
+class Receiving(Protocol):
+    """An HTTP response whose head has come."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The response's headers, lower-case names."""
+        ...
+
+    async def read(self) -> bytes:
+        """The whole body; the connection is free afterwards."""
+        ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes."""
+        ...
+
+    def release(self) -> None:
+        """Give the connection up at once, read or not; safe to call again."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries a request to a server and brings the answer back. Raises only our errors."""
+
+    async def send(self, request: Sending, /) -> Receiving:
+        """Send, and wait for the answer's head."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection; safe to call again."""
+        ...

@@ -1,0 +1,89 @@
+"""Requests: what is asked, before anyone decides whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Raw, Struct, field
+
+from .messages import Message
+from .parts import Extra
+from .tools import AnyTool, Reasoning, ResponseFormat, ToolChoice
+
+Operation = Literal["chat", "embeddings"]
+"""What is asked for. A dialect speaks exactly one."""
+
+
+class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The dials of a chat request. None means: not said, the provider's default applies."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop: tuple[str, ...] | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    n: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, float] | None = None
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    service_tier: str | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+    verbosity: str | None = None
+    store: bool | None = None
+
+
+class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A chat request in the neutral vocabulary."""
+
+    model: str
+    messages: tuple[Message, ...]
+    tools: tuple[AnyTool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    response_format: ResponseFormat | None = None
+    settings: Settings = Settings()
+    stream: bool = False
+    include_usage: bool = False
+    """The caller asked for usage at the end of the stream."""
+    extra: Extra = field(default_factory=dict)
+    """Top-level keys without a word here. They belong to `dialect`: another one lists them as loss."""
+    dialect: str | None = None
+    """The dialect it was read from; None when our own library made it."""
+
+
+class EmbeddingRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Texts (or lists of token ids) to be turned into vectors, in order."""
+
+    model: str
+    input: tuple[str | tuple[int, ...], ...]
+    dimensions: int | None = None
+    encoding_format: str | None = None
+    """How the caller wants the numbers: `float` or `base64` (little-endian float32)."""
+    user: str | None = None
+    extra: Extra = field(default_factory=dict)
+    dialect: str | None = None
+    single: bool = False
+    """The input was one bare text, not a list."""
+
+    @property
+    def stream(self) -> bool:
+        """Embeddings never stream."""
+        return False
+
+
+class Words(Struct, frozen=True):
+    """A request body as it arrived: each top-level value keeps its bytes.
+
+    A target that speaks `dialect` gets these words back, with only the edits that its row declares.
+    """
+
+    dialect: str
+    fields: Mapping[str, Raw]
+    headers: Mapping[str, str] = {}
+    """The caller's headers that belong to the dialect (`anthropic-beta`, …), lower-case names."""
