@@ -143,7 +143,7 @@ class Call:
 
     @property
     def request(self) -> Any:
-        """The request in the neutral vocabulary, read from its words at the first need: a pass-through never needs it."""
+        """The request in the neutral vocabulary, read from its words when first needed: a pass-through never does."""
         if self._request is None:
             assert self.words is not None and self._read is not None, "a call has a request or words to read"
             self._request = self._read(self.words)

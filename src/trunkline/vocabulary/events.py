@@ -42,7 +42,7 @@ class Event(Struct, OpenAIShape, frozen=True, omit_defaults=True, kw_only=True, 
     shape = (("object", "object"), ("choices", "choices"))
 
 
-class Started(Event, tag="started"):
+class Started(Event, tag="started", frozen=True):
     """The reply has begun: its id and the model that serves it."""
 
     id: str | None = None
@@ -52,7 +52,7 @@ class Started(Event, tag="started"):
     extra: Extra = field(default_factory=dict)
 
 
-class TextDelta(Event, tag="text"):
+class TextDelta(Event, tag="text", frozen=True):
     """More text of the part `index`."""
 
     content: ClassVar[bool] = True
@@ -67,7 +67,7 @@ class TextDelta(Event, tag="text"):
         return self.delta
 
 
-class RefusalDelta(Event, tag="refusal"):
+class RefusalDelta(Event, tag="refusal", frozen=True):
     """More of the model's words for declining."""
 
     content: ClassVar[bool] = True
@@ -76,7 +76,7 @@ class RefusalDelta(Event, tag="refusal"):
     logprobs: Any = None
 
 
-class ThinkingDelta(Event, tag="thinking"):
+class ThinkingDelta(Event, tag="thinking", frozen=True):
     """More visible reasoning."""
 
     content: ClassVar[bool] = True
@@ -85,7 +85,7 @@ class ThinkingDelta(Event, tag="thinking"):
     extra: Extra = field(default_factory=dict)
 
 
-class ThinkingSigned(Event, tag="signature"):
+class ThinkingSigned(Event, tag="signature", frozen=True):
     """The signature of the reasoning in part `index`, for the dialect that gave it only."""
 
     content: ClassVar[bool] = True
@@ -94,7 +94,7 @@ class ThinkingSigned(Event, tag="signature"):
     index: int = 0
 
 
-class ToolCallStarted(Event, tag="tool_call"):
+class ToolCallStarted(Event, tag="tool_call", frozen=True):
     """The model begins to ask for a tool; its arguments follow."""
 
     content: ClassVar[bool] = True
@@ -106,7 +106,7 @@ class ToolCallStarted(Event, tag="tool_call"):
     extra: Extra = field(default_factory=dict)
 
 
-class ArgumentsDelta(Event, tag="arguments"):
+class ArgumentsDelta(Event, tag="arguments", frozen=True):
     """More of a tool call's arguments: a piece of JSON text, cut anywhere."""
 
     content: ClassVar[bool] = True
@@ -115,7 +115,7 @@ class ArgumentsDelta(Event, tag="arguments"):
     call: int = 0
 
 
-class Cited(Event, tag="citation"):
+class Cited(Event, tag="citation", frozen=True):
     """A source for the text in part `index`."""
 
     content: ClassVar[bool] = True
@@ -123,7 +123,7 @@ class Cited(Event, tag="citation"):
     index: int = 0
 
 
-class PartAdded(Event, tag="part"):
+class PartAdded(Event, tag="part", frozen=True):
     """A part that comes whole: redacted reasoning, server tools, images."""
 
     content: ClassVar[bool] = True
@@ -131,13 +131,13 @@ class PartAdded(Event, tag="part"):
     index: int = 0
 
 
-class PartEnded(Event, tag="part_ended"):
+class PartEnded(Event, tag="part_ended", frozen=True):
     """Part `index` is complete. Only some APIs say so."""
 
     index: int = 0
 
 
-class Finished(Event, tag="finished"):
+class Finished(Event, tag="finished", frozen=True):
     """A choice is complete."""
 
     finish: str
@@ -148,18 +148,18 @@ class Finished(Event, tag="finished"):
     extra: Extra = field(default_factory=dict)
 
 
-class UsageReported(Event, tag="usage"):
+class UsageReported(Event, tag="usage", frozen=True):
     """The count so far; a later one replaces it whole."""
 
     usage: Usage
     extra: Extra = field(default_factory=dict)
 
 
-class Ended(Event, tag="ended"):
+class Ended(Event, tag="ended", frozen=True):
     """The terminal event: without it a stream was cut."""
 
 
-class Unknown(Event, tag="unknown"):
+class Unknown(Event, tag="unknown", frozen=True):
     """An event that only its dialect understands, kept whole."""
 
     dialect: str

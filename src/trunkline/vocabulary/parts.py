@@ -50,35 +50,35 @@ class Part(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="typ
     extra: Extra = field(default_factory=dict)
 
 
-class Text(Part, tag="text", kw_only=False):
+class Text(Part, tag="text", frozen=True, kw_only=False):
     """Plain text."""
 
     text: str
     citations: tuple[Citation, ...] = ()
 
 
-class Image(Part, tag="image", kw_only=False):
+class Image(Part, tag="image", frozen=True, kw_only=False):
     """A picture. `detail` is OpenAI's hint (`low`, `high`, `auto`)."""
 
     source: Source
     detail: str | None = None
 
 
-class Audio(Part, tag="audio", kw_only=False):
+class Audio(Part, tag="audio", frozen=True, kw_only=False):
     """Sound. `format` is the container (`wav`, `mp3`)."""
 
     source: Source
     format: str | None = None
 
 
-class File(Part, tag="file", kw_only=False):
+class File(Part, tag="file", frozen=True, kw_only=False):
     """A document, PDF first of all."""
 
     source: Source
     name: str | None = None
 
 
-class Thinking(Part, tag="thinking", kw_only=False):
+class Thinking(Part, tag="thinking", frozen=True, kw_only=False):
     """Reasoning that the model shows.
 
     `signature` proves to its provider that the text is its own; `redacted` is reasoning that only the provider can
@@ -92,7 +92,7 @@ class Thinking(Part, tag="thinking", kw_only=False):
     """The dialect that gave signature or redacted text; None for text that anyone may see."""
 
 
-class ToolCall(Part, OpenAIShape, tag="tool_call", kw_only=False):
+class ToolCall(Part, OpenAIShape, tag="tool_call", frozen=True, kw_only=False):
     """The model asks for a tool. `arguments` is JSON text exactly as the model wrote it."""
 
     id: str
@@ -117,7 +117,7 @@ class FunctionView(Struct, OpenAIShape, frozen=True):
     shape = (("name", "name"), ("arguments", "arguments"))
 
 
-class ToolResult(Part, tag="tool_result", kw_only=False):
+class ToolResult(Part, tag="tool_result", frozen=True, kw_only=False):
     """What a tool answered to the call `call_id`."""
 
     call_id: str
@@ -131,13 +131,13 @@ class ToolResult(Part, tag="tool_result", kw_only=False):
         return text_of(self.parts)
 
 
-class Refusal(Part, tag="refusal", kw_only=False):
+class Refusal(Part, tag="refusal", frozen=True, kw_only=False):
     """The model's own words for declining."""
 
     text: str
 
 
-class Opaque(Part, tag="opaque", kw_only=False):
+class Opaque(Part, tag="opaque", frozen=True, kw_only=False):
     """A part that only its dialect understands, kept whole: server tools, search results, containers."""
 
     dialect: str

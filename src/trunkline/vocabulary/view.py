@@ -1,8 +1,8 @@
 """The read-only OpenAI-shaped view of a reply or an event.
 
 Programs written for the `openai` package read `reply.choices[0].message.content` or
-`reply["choices"][0]["message"]["content"]`. Both work on our own values: a class lists, in `shape`, which OpenAI keys it
-shows and which of its attributes answers them. Nothing is copied until it is asked for.
+`reply["choices"][0]["message"]["content"]`. Both work on our own values: a class lists, in `shape`, which OpenAI keys
+it shows and which of its attributes answers them. Nothing is copied until it is asked for.
 """
 
 from __future__ import annotations

@@ -64,8 +64,10 @@ BY_TEXT: tuple[tuple[re.Pattern[str], type[TrunklineError]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
     for pattern, kind in (
         (
-            r"maximum context length|context.{0,10}(length|window|size)|prompt is too long|too many (input )?tokens"
-            r"|input length and `?max_tokens`? exceed|reduce the length of the (messages|prompt)",
+            (
+                r"maximum context length|context.{0,10}(length|window|size)|prompt is too long|too many (input )?tokens"
+                r"|input length and `?max_tokens`? exceed|reduce the length of the (messages|prompt)"
+            ),
             ContextWindowError,
         ),
         (

@@ -7,7 +7,7 @@ to mend. Knows no API: each dialect brings its own table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, cast
 
 import msgspec
 from msgspec import Struct
@@ -17,8 +17,6 @@ from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Settings
-
-T = TypeVar("T")
 
 
 class Field(Struct, frozen=True):
@@ -80,27 +78,69 @@ def foreign(extra: Mapping[str, Any], spoken: str | None, dialect: str) -> tuple
     return {}, tuple(Loss(key, "it has no meaning in the target's API") for key in extra)
 
 
-def take(source: Json, key: str, kind: type[T], where: str = "") -> T:
-    """`source[key]`, removed from `source`, if it is a `kind`; else an error that names the field."""
-    path = f"{where}.{key}" if where else key
+def text_at(source: Json, key: str, where: str = "") -> str:
+    """`source[key]`, removed from `source`: it must be there and be a string."""
+    path = _path(where, key)
+    return as_text(_required(source, key, path), path)
+
+
+def object_at(source: Json, key: str, where: str = "") -> Json:
+    """`source[key]`, removed from `source`: it must be there and be an object. A copy: it may be taken apart."""
+    path = _path(where, key)
+    return as_object(_required(source, key, path), path)
+
+
+def array_at(source: Json, key: str, where: str = "") -> list[Any]:
+    """`source[key]`, removed from `source`: it must be there and be an array."""
+    path = _path(where, key)
+    return as_array(_required(source, key, path), path)
+
+
+def as_text(value: Any, path: str) -> str:
+    """`value` if it is a string; else an error that names the field."""
+    return value if isinstance(value, str) else _refuse(value, "a string", path)
+
+
+def as_flag(value: Any, path: str) -> bool:
+    """`value` if it is a boolean, False for null; else an error that names the field."""
+    return value if isinstance(value, bool) else False if value is None else _refuse(value, "a boolean", path)
+
+
+def as_object(value: Any, path: str) -> Json:
+    """A copy of `value` if it is an object; else an error that names the field."""
+    return dict(cast("Json", value)) if isinstance(value, dict) else _refuse(value, "an object", path)
+
+
+def as_array(value: Any, path: str) -> list[Any]:
+    """`value` if it is an array; else an error that names the field."""
+    return cast("list[Any]", value) if isinstance(value, list) else _refuse(value, "an array", path)
+
+
+def an_object(value: Any) -> Json:
+    """`value` if it is an object, else an empty one: for words of a provider that may or may not be there."""
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def _path(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _required(source: Json, key: str, path: str) -> Any:
     if key not in source:
         raise InvalidRequestError(f"{path} is missing", param=path, code="missing_required_parameter")
-    return expect(source.pop(key), kind, path)
+    return source.pop(key)
 
 
-def expect(value: Any, kind: type[T], path: str) -> T:
-    """`value` if it is a `kind`; else an error that names the field."""
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        wanted, got = _WORDS.get(kind, kind.__name__), _WORDS.get(type(value), type(value).__name__)
-        raise InvalidRequestError(f"{path} must be {wanted}, not {got}", param=path, code="invalid_type")
-    return value
+def _refuse(value: Any, wanted: str, path: str) -> NoReturn:
+    got = next((word for kind, word in _WORDS.items() if isinstance(value, kind)), "something else")
+    raise InvalidRequestError(f"{path} must be {wanted}, not {got}", param=path, code="invalid_type")
 
 
 _WORDS: Mapping[type, str] = {
+    bool: "a boolean",  # before int, which it is too
     str: "a string",
     int: "an integer",
     float: "a number",
-    bool: "a boolean",
     list: "an array",
     dict: "an object",
     type(None): "null",

@@ -1,0 +1,36 @@
+"""OpenAI chat completions: the dialect that most providers speak.
+
+`messages`, `request`, `reply`, `stream` and `errors` each hold both directions of what they are named after.
+Source: platform.openai.com/docs/api-reference/chat; for keys beyond it, the pages of the rows that declare them.
+"""
+
+from typing import Literal
+
+from trunkline.vocabulary.requests import Operation
+
+from .errors import error_from_wire, error_to_wire
+from .reply import glance, reply_from_wire, reply_to_wire
+from .request import request_from_wire, request_to_wire
+from .stream import decoder, encoder, tap
+
+name: Literal["openai_chat"] = "openai_chat"
+operation: Operation = "chat"
+path = "/chat/completions"
+required = ("model", "messages")
+
+__all__ = [
+    "decoder",
+    "encoder",
+    "error_from_wire",
+    "error_to_wire",
+    "glance",
+    "name",
+    "operation",
+    "path",
+    "reply_from_wire",
+    "reply_to_wire",
+    "request_from_wire",
+    "request_to_wire",
+    "required",
+    "tap",
+]

@@ -1,0 +1,287 @@
+"""Messages and their parts in chat completions, both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from trunkline.vocabulary.errors import InvalidRequestError
+from trunkline.vocabulary.facts import Facts
+from trunkline.vocabulary.messages import Message, Role
+from trunkline.vocabulary.parts import (
+    AnyPart,
+    Audio,
+    CacheMark,
+    File,
+    Image,
+    Opaque,
+    Refusal,
+    Source,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    text_of,
+)
+from trunkline.vocabulary.protocols import Json
+from trunkline.vocabulary.replies import Loss
+from trunkline.wire.fields import an_object, as_array, as_object, as_text, object_at, text_at
+
+name = "openai_chat"
+
+_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "developer",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+
+
+def message_from_wire(message: Any, where: str = "message") -> Message:
+    """Read one message in OpenAI's shape: what a caller of the library may pass as a dict."""
+    return _message_from_wire(message, where)
+
+
+def _message_from_wire(value: Any, where: str) -> Message:
+    body: Json = as_object(value, where)
+    word = text_at(body, "role", where)
+    role = _ROLES.get(word)
+    if role is None:
+        raise InvalidRequestError(
+            f"{where}.role must be one of {', '.join(_ROLES)}, not '{word}'",
+            param=f"{where}.role",
+            code="invalid_value",
+        )
+    content = body.pop("content", None)
+    parts = _content_from_wire(content, f"{where}.content")
+    if role == "tool":
+        call_id = text_at(body, "tool_call_id", where)
+        result = ToolResult(call_id, parts, name=body.pop("name", None), extra=body)
+        return Message(role, (result,))
+    if role == "assistant":
+        parts = (*_thinking_from_wire(body), *parts, *_assistant_parts(body, where))
+    return Message(role, parts, name=body.pop("name", None), extra=body)
+
+
+def _content_from_wire(content: Any, where: str) -> tuple[AnyPart, ...]:
+    if content is None:
+        return ()
+    if isinstance(content, str):
+        return (Text(content),)
+    return tuple(_part_from_wire(part, f"{where}[{at}]") for at, part in enumerate(as_array(content, where)))
+
+
+def _assistant_parts(body: Json, where: str) -> list[AnyPart]:
+    """What an assistant message says beside its content: refusal, calls, spoken answer."""
+    parts: list[AnyPart] = []
+    if (refusal := body.pop("refusal", None)) is not None:
+        parts.append(Refusal(as_text(refusal, f"{where}.refusal")))
+    for at, call in enumerate(as_array(body.pop("tool_calls", None) or [], f"{where}.tool_calls")):
+        parts.append(_tool_call_from_wire(call, f"{where}.tool_calls[{at}]"))
+    for citation in body.pop("annotations", None) or ():
+        parts.append(Opaque(name, {"annotation": citation}))
+    return parts
+
+
+REASONING_KEYS = ("reasoning_content", "reasoning")
+"""Where servers put visible reasoning in a message or a delta (api-docs.deepseek.com, openrouter.ai/docs)."""
+
+
+def _thinking_from_wire(body: Json) -> list[AnyPart]:
+    for key in REASONING_KEYS:
+        if isinstance(text := body.get(key), str):
+            del body[key]
+            return [Thinking(text, extra={"key": key})]
+    return []
+
+
+def _tool_call_from_wire(value: Any, where: str) -> AnyPart:
+    body: Json = as_object(value, where)
+    if body.get("type", "function") != "function":
+        return Opaque(name, {"tool_call": body})
+    body.pop("type", None)
+    function = object_at(body, "function", where)
+    arguments = function.pop("arguments", None) or "{}"
+    if not isinstance(arguments, str):  # some servers give the object itself
+        arguments = msgspec.json.encode(arguments).decode()
+    body.pop("index", None)
+    return ToolCall(body.pop("id", None) or "", text_at(function, "name", where), arguments, extra=body)
+
+
+def _text_from_wire(body: Json, where: str) -> AnyPart:
+    return Text(text_at(body, "text", where), cache=cache_from_wire(body), extra=body)
+
+
+def _image_from_wire(body: Json, where: str) -> AnyPart:
+    image = body.pop("image_url", None)
+    image = {"url": image} if isinstance(image, str) else as_object(image, f"{where}.image_url")
+    source = _source_of_url(text_at(image, "url", f"{where}.image_url"))
+    return Image(source, image.pop("detail", None), cache=cache_from_wire(body), extra=body)
+
+
+def _audio_from_wire(body: Json, where: str) -> AnyPart:
+    audio = object_at(body, "input_audio", where)
+    form = audio.get("format")
+    return Audio(Source(data=audio.get("data"), media_type=f"audio/{form}"), form, extra=body)
+
+
+def _file_from_wire(body: Json, where: str) -> AnyPart:
+    file = object_at(body, "file", where)
+    if (data := file.get("file_data")) is not None:
+        source = _source_of_url(data)
+    else:
+        source = Source(file_id=file.get("file_id"))
+    return File(source, file.get("filename"), cache=cache_from_wire(body), extra=body)
+
+
+def _refusal_from_wire(body: Json, where: str) -> AnyPart:
+    return Refusal(text_at(body, "refusal", where), extra=body)
+
+
+_PART_READERS: Mapping[str, Callable[[Json, str], AnyPart]] = {
+    "text": _text_from_wire,
+    "image_url": _image_from_wire,
+    "input_audio": _audio_from_wire,
+    "file": _file_from_wire,
+    "refusal": _refusal_from_wire,
+}
+
+
+def _part_from_wire(value: Any, where: str) -> AnyPart:
+    body: Json = as_object(value, where)
+    kind = text_at(body, "type", where)
+    reader = _PART_READERS.get(kind)
+    if reader is None:
+        return Opaque(name, {"type": kind, **body})
+    return reader(body, where)
+
+
+def cache_from_wire(body: Json) -> CacheMark | None:
+    """The cache mark that some servers take on parts and tools (openrouter.ai/docs, prompt caching)."""
+    mark = body.pop("cache_control", None)
+    return CacheMark(an_object(mark).get("ttl")) if mark else None
+
+
+def _source_of_url(url: str) -> Source:
+    if url.startswith("data:"):
+        head, _, data = url[5:].partition(",")
+        if head.endswith(";base64"):
+            return Source(data=data, media_type=head.removesuffix(";base64"))
+    return Source(url=url)
+
+
+def _url_of(source: Source) -> str | None:
+    if source.data is not None:
+        return f"data:{source.media_type or 'application/octet-stream'};base64,{source.data}"
+    return source.url
+
+
+def message_to_wire(message: Message, facts: Facts, where: str, losses: list[Loss]) -> list[Json]:
+    """Write one message; several where its tool results each need a message of their own."""
+    results = [part for part in message.parts if type(part) is ToolResult]
+    wires = [_result_to_wire(result, where, losses) for result in results]
+    rest = tuple(part for part in message.parts if type(part) is not ToolResult)
+    if results and not rest:
+        return wires
+    role = message.role
+    if role == "developer" and not facts.quirks.developer_role:
+        role = "system"
+    body: Json = {"role": "user" if role == "tool" else role}
+    if message.name is not None:
+        body["name"] = message.name
+    if role == "assistant":
+        reasoning_key = facts.quirks.reasoning_key
+        assistant_to_wire(rest, where, losses, body, lambda _: reasoning_key)
+    else:
+        body["content"] = _content_to_wire(rest, where, losses)
+    body.update(message.extra)
+    return [*wires, body]
+
+
+def assistant_to_wire(
+    parts: Sequence[AnyPart],
+    where: str,
+    losses: list[Loss],
+    body: Json,
+    key_of: Callable[[Thinking], str | None],
+) -> None:
+    """Put what an assistant says into `body`; `key_of` names the key for its reasoning, if there may be one."""
+    spoken = tuple(part for part in parts if type(part) not in _BESIDE_CONTENT)
+    body["content"] = _content_to_wire(spoken, where, losses) if spoken else None
+    calls: list[Json] = []
+    for part in parts:
+        match part:
+            case ToolCall():
+                function = {"name": part.name, "arguments": part.arguments}
+                calls.append({"id": part.id, "type": "function", "function": function, **part.extra})
+            case Refusal() if not spoken:
+                body["refusal"] = part.text
+            case Thinking():
+                if (key := key_of(part)) is not None:
+                    body[key] = part.text
+                else:
+                    losses.append(Loss(f"{where}.thinking", "the target does not take reasoning back"))
+            case Opaque(dialect="openai_chat", body={"tool_call": call}):
+                calls.append(call)
+            case Opaque(dialect="openai_chat", body={"annotation": citation}):
+                body.setdefault("annotations", []).append(citation)
+            case _:
+                pass
+    if calls:
+        body["tool_calls"] = calls
+
+
+_BESIDE_CONTENT = frozenset({ToolCall, Thinking, Refusal, Opaque})
+"""Parts that an assistant message has keys of its own for."""
+
+
+def _result_to_wire(result: ToolResult, where: str, losses: list[Loss]) -> Json:
+    if any(type(part) is not Text for part in result.parts):
+        losses.append(Loss(f"{where}.tool_result", "tool results are text in this API"))
+    if result.is_error:
+        losses.append(Loss(f"{where}.tool_result.is_error", "this API cannot say that a tool failed"))
+    texts = tuple(part for part in result.parts if type(part) is Text)
+    content = _content_to_wire(texts, where, losses) if len(texts) > 1 else text_of(texts)
+    return {"role": "tool", "tool_call_id": result.call_id, "content": content, **result.extra}
+
+
+def _content_to_wire(parts: Sequence[AnyPart], where: str, losses: list[Loss]) -> str | list[Json]:
+    """A bare string for a single plain text, which every server understands; else a list of parts."""
+    if len(parts) == 1 and type(parts[0]) is Text and parts[0].cache is None and not parts[0].extra:
+        return parts[0].text
+    wires = (_part_to_wire(part, f"{where}.content[{at}]", losses) for at, part in enumerate(parts))
+    return [wire for wire in wires if wire is not None] or ""
+
+
+def _part_to_wire(part: AnyPart, where: str, losses: list[Loss]) -> Json | None:
+    match part:
+        case Text():
+            wire: Json = {"type": "text", "text": part.text}
+        case Image() if (url := _url_of(part.source)) is not None:
+            detail = {} if part.detail is None else {"detail": part.detail}
+            wire = {"type": "image_url", "image_url": {"url": url, **detail}}
+        case Audio() if part.source.data is not None:
+            form = part.format or (part.source.media_type or "audio/wav").partition("/")[2]
+            wire = {"type": "input_audio", "input_audio": {"data": part.source.data, "format": form}}
+        case File():
+            wire = {"type": "file", "file": _file_to_wire(part)}
+        case Refusal():
+            wire = {"type": "refusal", "refusal": part.text}
+        case Opaque(dialect="openai_chat"):
+            return part.body
+        case _:
+            losses.append(Loss(where, f"this API cannot say this {part.__struct_config__.tag}"))
+            return None
+    if part.cache is not None:
+        wire["cache_control"] = {"type": "ephemeral"} | ({"ttl": part.cache.ttl} if part.cache.ttl else {})
+    wire.update(part.extra)
+    return wire
+
+
+def _file_to_wire(part: File) -> Json:
+    if part.source.file_id is not None:
+        return {"file_id": part.source.file_id}
+    return {"filename": part.name or "document.pdf", "file_data": _url_of(part.source)}
