@@ -15,7 +15,7 @@ from .errors import TrunklineError
 from .events import Event
 from .facts import Facts
 from .replies import Loss
-from .requests import Operation
+from .requests import Operation, Request, Words
 from .usage import Usage
 
 Json = dict[str, Any]
@@ -66,6 +66,10 @@ class Dialect(Protocol):
 
     def request_to_wire(self, request: Any, facts: Facts, /) -> Written:
         """Write a request for a target."""
+        ...
+
+    def words_to_wire(self, words: Words, facts: Facts, /) -> Written:
+        """Write a caller's own words, in this dialect, for a target that speaks it: only the edits its row declares."""
         ...
 
     def reply_from_wire(self, body: Json, /) -> Any:
@@ -127,6 +131,10 @@ class Tap(Protocol):
         """Whole events to pass on: what is left out is what the caller did not ask for. Raises errors that it meets."""
         ...
 
+    def close(self) -> bytes:
+        """The bytes are over: what is left to pass on. Raises CutOff when the terminal event is missing."""
+        ...
+
 
 class StreamingDialect(Dialect, Protocol):
     """A dialect that can answer piece by piece."""
@@ -135,11 +143,11 @@ class StreamingDialect(Dialect, Protocol):
         """A reader for one provider's stream."""
         ...
 
-    def encoder(self, include_usage: bool, /) -> Encoder:
+    def encoder(self, request: Request, /) -> Encoder:
         """A writer for one caller's stream."""
         ...
 
-    def tap(self, include_usage: bool, /) -> Tap:
+    def tap(self, words: Words, /) -> Tap:
         """A watcher for one stream that passes through."""
         ...
 

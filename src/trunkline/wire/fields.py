@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.facts import Facts
-from trunkline.vocabulary.protocols import Json
+from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
-from trunkline.vocabulary.requests import Settings
+from trunkline.vocabulary.requests import Settings, Words
 
 
 class Field(Struct, frozen=True):
@@ -69,6 +69,13 @@ def apply_quirks(body: Json, facts: Facts) -> tuple[Loss, ...]:
     for key, value in quirks.defaults.items():
         body.setdefault(key, value)
     return lost
+
+
+def words_to_wire(words: Words, facts: Facts) -> Written:
+    """The caller's own words for a target that speaks their dialect: every value that no edit names keeps its bytes."""
+    body: Json = {**words.fields, "model": facts.model}
+    lost = apply_quirks(body, facts)
+    return Written(body, lost)
 
 
 def foreign(extra: Mapping[str, Any], spoken: str | None, dialect: str) -> tuple[Json, tuple[Loss, ...]]:

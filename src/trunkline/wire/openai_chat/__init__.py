@@ -10,7 +10,7 @@ from trunkline.vocabulary.requests import Operation
 
 from .errors import error_from_wire, error_to_wire
 from .reply import glance, reply_from_wire, reply_to_wire
-from .request import request_from_wire, request_to_wire
+from .request import request_from_wire, request_to_wire, words_to_wire
 from .stream import decoder, encoder, tap
 
 name: Literal["openai_chat"] = "openai_chat"
@@ -33,4 +33,5 @@ __all__ = [
     "request_to_wire",
     "required",
     "tap",
+    "words_to_wire",
 ]

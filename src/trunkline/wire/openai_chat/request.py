@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
-from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.wire import fields
 from trunkline.wire.fields import Field, an_object, array_at, as_array, as_flag, as_object, object_at, text_at
@@ -113,6 +115,17 @@ def request_to_wire(request: Request, facts: Facts) -> Written:
     losses += fields.apply_quirks(body, facts)
     body.update(extra)
     return Written(body, tuple(losses))
+
+
+def words_to_wire(words: Words, facts: Facts) -> Written:
+    """The caller's own words for a target that speaks this dialect; a stream is made to report its usage."""
+    written = fields.words_to_wire(words, facts)
+    asked = words.fields.get("stream")
+    if asked is not None and bytes(asked) == b"true" and facts.quirks.usage_on_request:
+        options = words.fields.get("stream_options")
+        said = an_object(msgspec.json.decode(options)) if options is not None else {}
+        written.body["stream_options"] = {**said, "include_usage": True}
+    return written
 
 
 def _with_system(messages: list[Json], facts: Facts) -> list[Json]:

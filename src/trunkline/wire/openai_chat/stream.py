@@ -24,7 +24,9 @@ from trunkline.vocabulary.events import (
 )
 from trunkline.vocabulary.parts import Opaque
 from trunkline.vocabulary.protocols import Json
+from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.usage import Usage
+from trunkline.wire.fields import an_object
 from trunkline.wire.sse import Frames, data_of, frame
 
 from .errors import envelope, hidden_error
@@ -39,14 +41,15 @@ def decoder() -> ChatDecoder:
     return ChatDecoder()
 
 
-def encoder(include_usage: bool) -> ChatEncoder:
-    """A writer for one stream."""
-    return ChatEncoder(include_usage)
+def encoder(request: Request) -> ChatEncoder:
+    """A writer for the stream that answers `request`."""
+    return ChatEncoder(request.include_usage)
 
 
-def tap(include_usage: bool) -> ChatTap:
-    """A watcher for one stream that passes through."""
-    return ChatTap(include_usage)
+def tap(words: Words) -> ChatTap:
+    """A watcher for the stream that answers `words` and passes through."""
+    options = words.fields.get("stream_options")
+    return ChatTap(options is not None and bool(an_object(msgspec.json.decode(options)).get("include_usage")))
 
 
 class _Growing:
@@ -102,7 +105,7 @@ class ChatDecoder:
     def _read(self, data: bytes, events: list[Event]) -> None:
         if not data or self._ended:
             return
-        if data == DONE:
+        if data.strip() == DONE:
             self._ended = True
             events.append(Ended())
             return

@@ -1,0 +1,245 @@
+"""Exchange: one conversation with one target.
+
+Owns writing the request on the wire, sending it, and reading the answer back, whole or as an open stream. A target that
+speaks the caller's dialect gets the caller's own words with the row's edits only, and its answer is not decoded but
+watched. Knows no rule: who is asked, how often and for how long is decided above; the deadline arrives in the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+from msgspec import Struct
+
+from trunkline.vocabulary.calls import Answer, Call, Clock, Outcome, Step, Target
+from trunkline.vocabulary.errors import (
+    APITimeoutError,
+    AuthenticationError,
+    InvalidRequestError,
+    ResponseParseError,
+    TrunklineError,
+)
+from trunkline.vocabulary.facts import Facts
+from trunkline.vocabulary.protocols import Dialect, Receiving, Sending, StreamingDialect, Transport
+from trunkline.vocabulary.replies import EmbeddingReply, Loss, Reply
+from trunkline.vocabulary.usage import Cost, Usage
+from trunkline.wire import emulation
+from trunkline.wire.classify import kept_headers
+
+from .catalog import Catalog
+from .flow import Flow, Piece, Reader, Watched
+from .provider import Provider
+
+T = TypeVar("T")
+
+FactsOf = Callable[[Target, Provider], Facts]
+"""What a writer must know of a target: the row's quirks joined with the model's facts."""
+
+PriceOf = Callable[[Target, Usage | None], Cost | None]
+"""What a target charges for a usage; None where nobody knows."""
+
+REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "cf-ray")
+"""Headers in which providers name a request, the most telling first."""
+
+
+class Spoken(Struct, frozen=True):
+    """A call as it goes out: the HTTP request, the dialect it is written in, and what could not be said."""
+
+    sending: Sending
+    dialect: Dialect
+    passes: bool
+    """The caller's own words go out, and the answer comes back in the caller's own dialect."""
+    emulated: bool
+    """Tools go out as a JSON schema, and their calls come back as text."""
+    loss: tuple[Loss, ...]
+
+
+def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
+    """Write a call for its target. Pure: `client.render` shows what it gives."""
+    words, quirks = call.words, facts.quirks
+    dialect = provider.dialect_for(call.operation, words.dialect if words else None)
+    emulated = False
+    passes = False
+    if words is not None and words.dialect == dialect.name and quirks.system is None:
+        passes = True
+        written = dialect.words_to_wire(words, facts)
+    else:
+        request = call.request
+        emulated = quirks.tools_by_schema and call.operation == "chat" and bool(request.tools)
+        written = dialect.request_to_wire(emulation.request(request) if emulated else request, facts)
+    if written.loss and call.rules.on_unsupported == "error":
+        raise _unsupported(written.loss, call.target)
+    body = {**written.body, **call.rules.extra_body}
+    sending = Sending(
+        "POST",
+        provider.url(call.target, dialect),
+        _headers(call, provider),
+        msgspec.json.encode(body),
+        quirks.keep_alive,
+    )
+    return Spoken(sending, dialect, passes, emulated, written.loss)
+
+
+def _unsupported(loss: tuple[Loss, ...], target: Target) -> InvalidRequestError:
+    fields = "; ".join(f"{lost.field} ({lost.why})" for lost in loss)
+    return InvalidRequestError(
+        f"{target.name} cannot be told: {fields}. Leave it out, or say on_unsupported='warn'",
+        param=loss[0].field,
+        code="unsupported_parameter",
+    )
+
+
+def _headers(call: Call, provider: Provider) -> Mapping[str, str]:
+    target = call.target
+    headers = {"content-type": "application/json", "user-agent": "trunkline", **provider.headers}
+    if target.key is not None:
+        headers.update(provider.auth(target.key))
+    elif provider.key_env is not None and not provider.key_optional:
+        raise AuthenticationError(
+            f"{provider.name} has no key: set {provider.key_env}, or give the target an api_key",
+            status=401,
+            code="missing_api_key",
+        )
+    if call.words is not None:
+        headers.update(call.words.headers)
+    if call.rules.traceparent is not None:
+        headers["traceparent"] = call.rules.traceparent
+    headers.update(target.headers)
+    headers.update(call.rules.extra_headers)
+    return headers
+
+
+def exchange(
+    catalog: Catalog,
+    transports: Mapping[str, Transport],
+    facts_of: FactsOf,
+    price_of: PriceOf,
+    clock: Clock,
+) -> Step:
+    """The innermost step: ask the call's target and answer with what it says."""
+
+    async def run(call: Call) -> Answer:
+        provider = catalog[call.target.provider]
+        try:
+            spoken = speak(call, provider, facts_of(call.target, provider))
+            conversation = _Conversation(call, spoken, price_of, clock)
+            return await conversation.hold(transports[provider.transport])
+        except TrunklineError as error:
+            signed(error, call.target)
+            raise
+
+    return run
+
+
+def signed(error: TrunklineError, target: Target) -> TrunklineError:
+    """The error with its target's name on it, and without its key, should the provider have echoed that."""
+    error.provider = error.provider or target.provider
+    error.model = error.model or target.model
+    if target.key is not None:
+        error.message = target.key.scrub(error.message)
+        error.args = (error.message,)
+        if error.body is not None:
+            error.body = error.body.replace(target.key.reveal().encode(), b"[key]")
+    return error
+
+
+class _Conversation:
+    """A call, what was said, and the answer that is being made of what comes back."""
+
+    __slots__ = ("call", "clock", "price_of", "spoken")
+
+    def __init__(self, call: Call, spoken: Spoken, price_of: PriceOf, clock: Clock) -> None:
+        self.call = call
+        self.spoken = spoken
+        self.price_of = price_of
+        self.clock = clock
+
+    async def hold(self, transport: Transport) -> Answer:
+        """Send, and read what comes back: all of it, or up to the first content of a stream."""
+        receiving = await self._within(transport.send(self.spoken.sending))
+        if self.call.stream and receiving.status < 400:
+            return await self._open(receiving)
+        try:
+            body = await self._within(receiving.read())
+        except BaseException:
+            receiving.release()
+            raise
+        if receiving.status >= 400:
+            raise self.spoken.dialect.error_from_wire(receiving.status, receiving.headers, body)
+        return self._whole(receiving, body)
+
+    async def _within(self, doing: Awaitable[T]) -> T:
+        """Wait for the network, but no longer than the call's deadline allows."""
+        try:
+            async with self.clock.deadline(self.call.deadline):
+                return await doing
+        except TimeoutError as error:
+            raise APITimeoutError(f"no answer within {self.call.rules.timeout:g} seconds") from error
+
+    def _whole(self, receiving: Receiving, body: bytes) -> Answer:
+        answer = self._answer(receiving, body=body, whole=lambda: self._read(answer, body))
+        usage, finish = self.spoken.dialect.glance(body) if self.spoken.passes else (None, None)
+        if usage is None:  # translated, or something that a glance does not understand: an error in a 200, no JSON
+            reply = answer.whole()
+            usage, finish = reply.usage, getattr(reply, "finish", None)
+        answer.cost = self.price_of(self.call.target, usage)
+        answer.end(Outcome(kind="finished", usage=usage, finish=finish))
+        return answer
+
+    def _read(self, answer: Answer, body: bytes) -> Reply | EmbeddingReply:
+        try:
+            wire: Any = msgspec.json.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            wire = None
+        if not isinstance(wire, dict):
+            raise ResponseParseError("the provider answered something that is no JSON object", status=502, body=body)
+        reply: Reply | EmbeddingReply = self.spoken.dialect.reply_from_wire(cast("dict[str, Any]", wire))
+        if self.spoken.emulated:
+            reply = emulation.reply(cast("Reply", reply))
+        reply.body = body
+        reply.request_id = answer.request_id
+        reply.provider, reply.target = answer.target.provider, answer.target.name
+        reply.loss = answer.loss
+        reply.cost = self.price_of(self.call.target, reply.usage)
+        return reply
+
+    async def _open(self, receiving: Receiving) -> Answer:
+        dialect, words = cast("StreamingDialect", self.spoken.dialect), self.call.words
+        if self.spoken.passes and words is not None:
+            passing = self._flow(dialect.tap(words), receiving)
+            await passing.until_content()
+            return self._streaming(receiving, passing, chunks=passing.pieces())
+        decoder = dialect.decoder()
+        events = self._flow(Watched(emulation.decoder(decoder) if self.spoken.emulated else decoder), receiving)
+        await events.until_content()
+        return self._streaming(receiving, events, events=events.pieces())
+
+    def _flow(self, reader: Reader[Piece], receiving: Receiving) -> Flow[Piece]:
+        target = self.call.target
+        return Flow(reader, receiving, self.clock, self.call.deadline, lambda error: signed(error, target))
+
+    def _streaming(self, receiving: Receiving, flow: Flow[Any], **pieces: Any) -> Answer:
+        answer = self._answer(receiving, release=receiving.release, **pieces)
+        answer.first_content = self.clock.now() - self.call.started
+
+        def end(outcome: Outcome) -> None:
+            if answer.outcome is None:
+                answer.cost = self.price_of(self.call.target, outcome.usage)
+            answer.end(outcome)
+
+        flow.end = end
+        return answer
+
+    def _answer(self, receiving: Receiving, **content: Any) -> Answer:
+        headers = receiving.headers
+        return Answer(
+            target=self.call.target,
+            dialect=self.spoken.dialect.name,
+            headers=kept_headers(headers),
+            request_id=next((headers[name] for name in REQUEST_IDS if name in headers), None),
+            loss=self.spoken.loss,
+            passes=self.spoken.passes,
+            **content,
+        )

@@ -1,0 +1,147 @@
+"""Flow: an open stream from a provider, read until its first content and then handed on piece by piece.
+
+Owns the commit point and the one way in which a stream ends. What a piece is (events, or bytes that pass through) is
+its reader's business. Knows no dialect and no rule.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from typing import Generic, Protocol, TypeVar
+
+from trunkline.vocabulary.calls import Clock, Outcome, OutcomeKind
+from trunkline.vocabulary.errors import APITimeoutError, CutOff, ResponseParseError, TrunklineError
+from trunkline.vocabulary.events import Ended, Event, Finished, UsageReported
+from trunkline.vocabulary.protocols import Decoder, Receiving
+from trunkline.vocabulary.usage import Usage
+
+Piece = TypeVar("Piece", covariant=True)
+"""A list of events, or bytes that pass through."""
+
+DRAIN_SECONDS = 0.25
+"""How long the end of the HTTP body may follow the terminal event, so that the connection can be used again."""
+
+
+class Reader(Protocol[Piece]):
+    """What a flow needs of a decoder or a tap."""
+
+    content: bool
+    ended: bool
+    usage: Usage | None
+    finish: str | None
+
+    def feed(self, data: bytes, /) -> Piece: ...
+
+    def close(self) -> Piece: ...
+
+
+class Watched:
+    """A decoder that also says what a tap says: whether there was content, how it ended, what it used."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.content = False
+        self.ended = False
+        self.usage: Usage | None = None
+        self.finish: str | None = None
+        self._decoder = decoder
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that these bytes complete."""
+        return self._seen(self._decoder.feed(data))
+
+    def close(self) -> list[Event]:
+        """The last events."""
+        return self._seen(self._decoder.close())
+
+    def _seen(self, events: list[Event]) -> list[Event]:
+        for event in events:
+            if event.content:
+                self.content = True
+            elif type(event) is UsageReported:
+                self.usage = event.usage
+            elif type(event) is Finished:
+                self.finish = event.finish
+            elif type(event) is Ended:
+                self.ended = True
+        return events
+
+
+class Flow(Generic[Piece]):
+    """One stream: `until_content`, then iterate. Ends its answer exactly once, whatever happens."""
+
+    def __init__(
+        self,
+        reader: Reader[Piece],
+        receiving: Receiving,
+        clock: Clock,
+        deadline: float | None,
+        sign: Callable[[TrunklineError], TrunklineError],
+    ) -> None:
+        self._reader = reader
+        self._receiving = receiving
+        self._chunks = receiving.chunks()
+        self._clock = clock
+        self._deadline = deadline
+        self._sign = sign
+        self._held: list[Piece] = []
+        self.end: Callable[[Outcome], None] = _nobody
+        """Who must know how it ended: set by whoever makes the answer."""
+
+    async def until_content(self) -> None:
+        """Read on until the first content is in hand: from then on the stream belongs to this target."""
+        try:
+            while not self._reader.content and (piece := await self._next()) is not None:
+                self._held.append(piece)
+            if not self._held:
+                raise ResponseParseError("the provider answered with an empty stream", code="empty_stream")
+        except BaseException:
+            self._receiving.release()
+            raise
+
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
+        """What was held and what follows."""
+        try:
+            for piece in self._held:
+                yield piece
+            while (piece := await self._next()) is not None:
+                if self._reader.ended:
+                    self._finish("finished")
+                yield piece
+            self._finish("finished")
+            await self._drain()
+        except TrunklineError as error:
+            kind: OutcomeKind = "cut" if isinstance(error, CutOff) else "error"
+            self._finish(kind, self._sign(error))
+            raise
+        finally:
+            self._finish("cancelled")
+            self._receiving.release()
+
+    async def _next(self) -> Piece | None:
+        """The next piece; None after the last. Every wait on the network is bounded by the call's deadline."""
+        if self._reader.ended:
+            return None
+        try:
+            async with self._clock.deadline(self._deadline):
+                data = await anext(self._chunks, None)
+        except TimeoutError as error:
+            raise APITimeoutError("the stream was not complete before the call's deadline") from error
+        return self._reader.feed(data) if data is not None else self._close()
+
+    def _close(self) -> Piece:
+        piece = self._reader.close()
+        self._reader.ended = True
+        return piece
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(TimeoutError, TrunklineError):
+            async with self._clock.deadline(self._clock.now() + DRAIN_SECONDS):
+                await anext(self._chunks, None)
+
+    def _finish(self, kind: OutcomeKind, error: TrunklineError | None = None) -> None:
+        self.end(Outcome(kind=kind, usage=self._reader.usage, finish=self._reader.finish, error=error))
+
+
+def _nobody(outcome: Outcome) -> None:
+    """Nobody has to know yet."""

@@ -1,0 +1,1 @@
+"""How it is told: logs now; metrics and traces have their place here."""
