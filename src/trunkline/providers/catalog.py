@@ -13,6 +13,7 @@ from trunkline.vocabulary.protocols import Dialect
 from trunkline.wire import anthropic_messages, openai_chat, openai_embeddings
 
 from .auth import header
+from .local import transport as local
 from .provider import Provider
 
 OPENAI_COMPATIBLE: tuple[Dialect, ...] = (openai_chat, openai_embeddings)
@@ -148,12 +149,15 @@ ROWS = (
         "mock:",
         speaks=OPENAI_COMPATIBLE,
         transport="mock",
+        own_models={"chat": "mock", "embeddings": "mock"},
     ),
     Provider(
         "local",
         "local:",
         speaks=OPENAI_COMPATIBLE,
         transport="local",
+        own_models={"chat": "smollm2-135m", "embeddings": "wordllama-256"},
+        missing=local.missing,
         quirks=Quirks(
             system="You are a helpful assistant.",
             # At its runtime's defaults this small model misses Paris half of the time.

@@ -17,6 +17,7 @@ from msgspec import Struct
 from trunkline.vocabulary.calls import Clock
 from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError, CutOff
 from trunkline.vocabulary.protocols import Json, Receiving, Sending
+from trunkline.wire.fields import an_object
 from trunkline.wire.sse import frame
 
 
@@ -153,7 +154,7 @@ class _Scripted:
         deltas += [{"tool_calls": [{"index": at, **call}]} for at, call in enumerate(self._calls())]
         chunks = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
         chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": self._finish()}]})
-        if (self._asked.get("stream_options") or {}).get("include_usage"):
+        if an_object(self._asked.get("stream_options")).get("include_usage"):
             chunks.append({**head, "choices": [], "usage": self._usage()})
         return [*(msgspec.json.encode(chunk) for chunk in chunks), b"[DONE]"]
 

@@ -6,7 +6,7 @@ What a row cannot say earns a field here once three rows need it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from msgspec import Struct
@@ -45,6 +45,10 @@ class Provider(Struct, frozen=True):
     option_env: Mapping[str, str] = {}
     """Option: the environment variable that sets it."""
     transport: TransportName = "http"
+    own_models: Mapping[Operation, str] = {}
+    """The model that the bare provider's name stands for, by operation."""
+    missing: Callable[[], str | None] | None = None
+    """What this machine lacks to use it, in one sentence; None where nothing is lacking."""
     docs: str = ""
 
     @property

@@ -112,10 +112,6 @@ class Encoder(Protocol):
         """These events, as the dialect says them."""
         ...
 
-    def error(self, error: TrunklineError, /) -> bytes:
-        """The stream breaks here, said so that no SDK mistakes it for an end."""
-        ...
-
 
 class Tap(Protocol):
     """Watches a stream that passes through unchanged, decoding only what it must."""
@@ -149,6 +145,10 @@ class StreamingDialect(Dialect, Protocol):
 
     def tap(self, words: Words, /) -> Tap:
         """A watcher for one stream that passes through."""
+        ...
+
+    def broken(self, error: TrunklineError, /) -> bytes:
+        """What a caller's stream ends with when it breaks, said so that no SDK mistakes it for an end."""
         ...
 
 

@@ -209,6 +209,7 @@ class Accumulator:
                     reply = self._reply
                     reply.id, reply.model = event.id, event.model
                     reply.created, reply.extra = event.created, dict(event.extra)
+                    reply.service_tier = reply.extra.pop("service_tier", None)
                 case UsageReported():
                     self._reply.usage = event.usage
                     self._reply.extra.update(event.extra)

@@ -1,7 +1,8 @@
 """Classification: which kind of error a provider's refusal is.
 
 Owns the tables from code, text and status to our tree, and from our tree to a status for callers of the gateway. The
-order is code, then text, then status: the body knows best. Each dialect only digs code and message out of its envelope.
+order is code, then text, then status: the body knows best. The envelopes are cousins: one reader finds code and message
+in all of them.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import Any, cast
+
+import msgspec
 
 from trunkline.vocabulary.errors import (
     APIConnectionError,
@@ -28,6 +32,9 @@ from trunkline.vocabulary.errors import (
     ServiceError,
     TrunklineError,
 )
+from trunkline.vocabulary.protocols import Json
+
+from .fields import an_object
 
 BY_CODE: Mapping[str, type[TrunklineError]] = {
     "context_length_exceeded": ContextWindowError,
@@ -44,6 +51,7 @@ BY_CODE: Mapping[str, type[TrunklineError]] = {
     "insufficient_credits": ResourceExhaustedError,
     "billing_error": ResourceExhaustedError,
     "billing_hard_limit_reached": ResourceExhaustedError,
+    "enforced_spend_limit_reached": ResourceExhaustedError,
     "exceeded_current_quota_error": ResourceExhaustedError,
     "rate_limit_exceeded": RateLimitError,
     "rate_limit_error": RateLimitError,
@@ -117,6 +125,61 @@ STATUS_OF: tuple[tuple[type[TrunklineError], int], ...] = (
     (ServiceError, 502),
 )
 """What our gateway answers for an error that has no status of its own."""
+
+
+def refusal(dialect: str, status: int, headers: Mapping[str, str], body: bytes) -> TrunklineError:
+    """Read a refusal. Bodies that are no JSON (a proxy's HTML page) are classified by their status alone."""
+    outside = object_of(body)
+    inside = inside_of(outside)
+    message = _message(inside) or _plain(body) or f"the provider answered {status}"
+    words = (an_object(inside.get("details")).get("error_code"), inside.get("code"), inside.get("type"))
+    codes = tuple(_word(word) for word in words)
+    return classify(status, codes, message)(
+        message,
+        status=status,
+        code=next(filter(None, codes), None),
+        param=_word(inside.get("param")),
+        request_id=headers.get("x-request-id") or headers.get("request-id") or _word(outside.get("request_id")),
+        retry_after=retry_after(headers),
+        headers=kept_headers(headers),
+        body=body,
+        dialect=dialect,
+    )
+
+
+def object_of(body: bytes) -> Json:
+    """The object that a refusal's body is, or holds as its first item; empty where it is neither."""
+    try:
+        value: Any = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+    return an_object(cast("list[Any]", value)[0] if isinstance(value, list) and value else value)
+
+
+def inside_of(body: Json) -> Json:
+    """The object that holds message and code: under `error`, or the body itself."""
+    inside = body.get("error", body)
+    return {"message": inside} if isinstance(inside, str) else an_object(inside)
+
+
+def _message(inside: Json) -> str | None:
+    for key in ("message", "detail", "error", "msg"):
+        value = inside.get(key)
+        if isinstance(value, str) and value:
+            return value
+        if value and not isinstance(value, str):
+            return msgspec.json.encode(value).decode()
+    return None
+
+
+def _plain(body: bytes) -> str | None:
+    """The start of a text that is not JSON, unless it is a page of HTML, which tells a person nothing."""
+    text = body[:300].decode("utf-8", "replace").strip()
+    return text if text and not text.startswith("<") else None
+
+
+def _word(value: Any) -> str | None:
+    return str(value) if value is not None and not isinstance(value, dict | list) else None
 
 
 def classify(status: int, codes: tuple[str | None, ...], message: str) -> type[TrunklineError]:

@@ -6,6 +6,8 @@ to mend. Knows no API: each dialect brings its own table.
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, cast
 
@@ -28,6 +30,20 @@ class Field(Struct, frozen=True):
     decode: Callable[[Any], Any] | None = None
     optional: bool = False
     """Only servers whose row `accepts` the key understand it."""
+
+
+TAKEN_FOR_GRANTED: Mapping[str, Any] = {
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+    "n": 1,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "logit_bias": {},
+    "metadata": {},
+    "parallel_tool_calls": True,
+    "store": False,
+}
+"""What every API does unasked: a target without the setting loses nothing."""
 
 
 def read(table: Iterable[Field], body: Json) -> Settings:
@@ -53,7 +69,8 @@ def write(table: Iterable[Field], settings: Settings, facts: Facts, body: Json) 
             continue
         entry = by_attribute.get(attribute)
         if entry is None or (entry.optional and entry.wire not in facts.quirks.accepts):
-            lost.append(Loss(attribute, "the target has no such setting"))
+            if value != TAKEN_FOR_GRANTED.get(attribute):
+                lost.append(Loss(attribute, "the target has no such setting"))
         else:
             body[entry.wire] = entry.encode(value) if entry.encode else value
     return tuple(lost)
@@ -123,9 +140,22 @@ def as_array(value: Any, path: str) -> list[Any]:
     return cast("list[Any]", value) if isinstance(value, list) else _refuse(value, "an array", path)
 
 
+def as_count(value: Any, path: str) -> int:
+    """`value` if it is an integer; else an error that names the field."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else _refuse(value, "an integer", path)
+
+
 def an_object(value: Any) -> Json:
     """`value` if it is an object, else an empty one: for words of a provider that may or may not be there."""
     return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def plain_text(data: str) -> str | None:
+    """The text that base64 `data` holds; None where it holds none."""
+    try:
+        return base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
 
 
 def _path(where: str, key: str) -> str:

@@ -11,7 +11,7 @@ from trunkline.vocabulary.requests import Operation
 from .errors import error_from_wire, error_to_wire
 from .reply import glance, reply_from_wire, reply_to_wire
 from .request import request_from_wire, request_to_wire, words_to_wire
-from .stream import decoder, encoder, tap
+from .stream import broken, decoder, encoder, tap
 
 name: Literal["openai_chat"] = "openai_chat"
 operation: Operation = "chat"
@@ -19,6 +19,7 @@ path = "/chat/completions"
 required = ("model", "messages")
 
 __all__ = [
+    "broken",
     "decoder",
     "encoder",
     "error_from_wire",

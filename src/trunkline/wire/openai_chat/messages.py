@@ -27,7 +27,7 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import an_object, as_array, as_object, as_text, object_at, text_at
+from trunkline.wire.fields import an_object, as_array, as_object, as_text, object_at, plain_text, text_at
 
 name = "openai_chat"
 
@@ -141,12 +141,25 @@ def _refusal_from_wire(body: Json, where: str) -> AnyPart:
     return Refusal(text_at(body, "refusal", where), extra=body)
 
 
+def _thought_from_wire(body: Json, _: str) -> AnyPart:
+    return Thinking(thought_of(body))
+
+
+def thought_of(body: Json) -> str:
+    """The text of reasoning that stands among the content, itself a list of parts (docs.mistral.ai)."""
+    thought = body.get("thinking")
+    if isinstance(thought, str):
+        return thought
+    return "".join(str(an_object(part).get("text") or "") for part in as_array(thought or [], "thinking"))
+
+
 _PART_READERS: Mapping[str, Callable[[Json, str], AnyPart]] = {
     "text": _text_from_wire,
     "image_url": _image_from_wire,
     "input_audio": _audio_from_wire,
     "file": _file_from_wire,
     "refusal": _refusal_from_wire,
+    "thinking": _thought_from_wire,
 }
 
 
@@ -163,6 +176,12 @@ def cache_from_wire(body: Json) -> CacheMark | None:
     """The cache mark that some servers take on parts and tools (openrouter.ai/docs, prompt caching)."""
     mark = body.pop("cache_control", None)
     return CacheMark(an_object(mark).get("ttl")) if mark else None
+
+
+def mark_cache(wire: Json, cache: CacheMark | None) -> None:
+    """Write the mark, if there is one."""
+    if cache is not None:
+        wire["cache_control"] = {"type": "ephemeral"} | ({"ttl": cache.ttl} if cache.ttl else {})
 
 
 def _source_of_url(url: str) -> Source:
@@ -220,7 +239,11 @@ def assistant_to_wire(
             case Refusal() if not spoken:
                 body["refusal"] = part.text
             case Thinking():
-                if (key := key_of(part)) is not None:
+                key = key_of(part)
+                if key == "content":
+                    thought = {"type": "thinking", "thinking": [{"type": "text", "text": part.text}]}
+                    body["content"] = [thought, *_listed(body["content"])]
+                elif key is not None:
                     body[key] = part.text
                 else:
                     losses.append(Loss(f"{where}.thinking", "the target does not take reasoning back"))
@@ -234,6 +257,10 @@ def assistant_to_wire(
         body["tool_calls"] = calls
 
 
+def _listed(content: str | list[Json] | None) -> list[Json]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content or []
+
+
 _BESIDE_CONTENT = frozenset({ToolCall, Thinking, Refusal, Opaque})
 """Parts that an assistant message has keys of its own for."""
 
@@ -245,7 +272,8 @@ def _result_to_wire(result: ToolResult, where: str, losses: list[Loss]) -> Json:
         losses.append(Loss(f"{where}.tool_result.is_error", "this API cannot say that a tool failed"))
     texts = tuple(part for part in result.parts if type(part) is Text)
     content = _content_to_wire(texts, where, losses) if len(texts) > 1 else text_of(texts)
-    return {"role": "tool", "tool_call_id": result.call_id, "content": content, **result.extra}
+    named = {} if result.name is None else {"name": result.name}
+    return {"role": "tool", "tool_call_id": result.call_id, "content": content, **named, **result.extra}
 
 
 def _content_to_wire(parts: Sequence[AnyPart], where: str, losses: list[Loss]) -> str | list[Json]:
@@ -266,6 +294,9 @@ def _part_to_wire(part: AnyPart, where: str, losses: list[Loss]) -> Json | None:
         case Audio() if part.source.data is not None:
             form = part.format or (part.source.media_type or "audio/wav").partition("/")[2]
             wire = {"type": "input_audio", "input_audio": {"data": part.source.data, "format": form}}
+        case File() if (text := _text_of(part)) is not None:
+            losses.append(Loss(where, "a plain document is said as text: this API reads files of other kinds"))
+            wire = {"type": "text", "text": text}
         case File():
             wire = {"type": "file", "file": _file_to_wire(part)}
         case Refusal():
@@ -275,10 +306,17 @@ def _part_to_wire(part: AnyPart, where: str, losses: list[Loss]) -> Json | None:
         case _:
             losses.append(Loss(where, f"this API cannot say this {part.__struct_config__.tag}"))
             return None
-    if part.cache is not None:
-        wire["cache_control"] = {"type": "ephemeral"} | ({"ttl": part.cache.ttl} if part.cache.ttl else {})
+    mark_cache(wire, part.cache)
     wire.update(part.extra)
     return wire
+
+
+def _text_of(part: File) -> str | None:
+    """The text of a plain document, under its name."""
+    if part.source.data is None or part.source.media_type != "text/plain":
+        return None
+    text = plain_text(part.source.data)
+    return f"{part.name}\n\n{text}" if part.name and text is not None else text
 
 
 def _file_to_wire(part: File) -> Json:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.vocabulary.errors import InvalidRequestError, ResponseParseError
 from trunkline.vocabulary.parts import Thinking
@@ -18,8 +19,8 @@ from trunkline.wire.fields import an_object, as_array, as_object
 from .errors import hidden_error
 from .messages import assistant_to_wire, message_from_wire, name
 
-FINISH: Mapping[str, str] = {"function_call": "tool_calls"}
-"""OpenAI's words for why a choice ended, where they are not ours."""
+FINISH: Mapping[str, str] = {"function_call": "tool_calls", "eos": "stop"}
+"""Words for why a choice ended, where they are not ours: OpenAI's older one, and that of docs.together.ai."""
 
 FINISH_WORD: Mapping[str, str] = {
     "stop_sequence": "stop",
@@ -73,7 +74,7 @@ def finish_from_word(word: str | None, *, called: bool) -> str | None:
     """Why a choice ended. Some servers say `stop` though tools are called."""
     if word == "stop" and called:
         return "tool_calls"
-    return FINISH.get(word, word) if word is not None else None
+    return FINISH.get(word, word) if word else None
 
 
 def usage_from_wire(usage: Json) -> Usage:
@@ -126,7 +127,7 @@ def reply_to_wire(reply: Reply) -> Json:
         "object": "chat.completion",
         "created": reply.created or 0,
         "model": reply.model or "",
-        "choices": [_choice_to_wire(choice) for choice in reply.choices],
+        "choices": [_choice_to_wire(choice, own=reply.dialect == name) for choice in reply.choices],
     }
     if reply.usage is not None:
         body["usage"] = usage_to_wire(reply.usage)
@@ -141,18 +142,23 @@ def _reasoning_key(part: Thinking) -> str:
     return part.extra.get("key", "reasoning_content")
 
 
-def _choice_to_wire(choice: Choice) -> Json:
+def _choice_to_wire(choice: Choice, *, own: bool) -> Json:
     message: Json = {"role": "assistant"}
-    assistant_to_wire(choice.message.parts, "message", [], message, _reasoning_key)
+    parts = choice.message.parts
+    if not own:  # its unknown keys are another API's
+        parts = tuple(replace(part, extra={}) if part.extra else part for part in parts)
+    assistant_to_wire(parts, "message", [], message, _reasoning_key)
     message.setdefault("refusal", None)
-    message.update(choice.message.extra)
-    return {
+    wire: Json = {
         "index": choice.index,
         "message": message,
         "logprobs": choice.logprobs,
         "finish_reason": finish_word(choice.finish),
-        **choice.extra,
     }
+    if own:
+        message.update(choice.message.extra)
+        wire.update(choice.extra)
+    return wire
 
 
 def finish_word(finish: str | None) -> str | None:

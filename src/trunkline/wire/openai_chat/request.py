@@ -13,9 +13,10 @@ from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.wire import fields
+from trunkline.wire.crossing import at_home
 from trunkline.wire.fields import Field, an_object, array_at, as_array, as_flag, as_object, object_at, text_at
 
-from .messages import cache_from_wire, message_from_wire, message_to_wire, name
+from .messages import cache_from_wire, mark_cache, message_from_wire, message_to_wire, name
 
 
 def _stop(value: Any) -> Any:
@@ -30,10 +31,13 @@ def _effort_word(reasoning: Reasoning) -> str:
     if reasoning.off:
         return "none"
     if reasoning.effort is not None:
-        return reasoning.effort
+        return _EFFORTS.get(reasoning.effort, reasoning.effort)
     budget = reasoning.budget or 8192
     return next((word for word, most in (("low", 2048), ("medium", 16384)) if budget <= most), "high")
 
+
+_EFFORTS = {"max": "xhigh"}
+"""Efforts of other APIs that have another name here."""
 
 SETTINGS = (
     Field("max_tokens", "max_tokens"),
@@ -89,7 +93,7 @@ def request_from_wire(body: Json) -> Request:
 
 def request_to_wire(request: Request, facts: Facts) -> Written:
     """Write a chat completion request for a target."""
-    extra, loss = fields.foreign(request.extra, request.dialect, name)
+    request, loss = at_home(request, name, marks="cache_control" in facts.quirks.accepts)
     losses = [*loss]
     messages = [
         wire
@@ -113,7 +117,7 @@ def request_to_wire(request: Request, facts: Facts) -> Written:
     if not facts.sampling:
         losses += [Loss(key, "the model rejects it") for key in SAMPLING if body.pop(key, None) is not None]
     losses += fields.apply_quirks(body, facts)
-    body.update(extra)
+    body.update(request.extra)
     return Written(body, tuple(losses))
 
 
@@ -152,7 +156,7 @@ def tool_from_wire(value: Any, where: str = "tool") -> AnyTool:
         as_object(parameters, f"{where}.function.parameters"),
         function.pop("strict", None),
         cache,
-        {**body, **function},
+        {**body, "function": function} if function else body,
     )
 
 
@@ -167,9 +171,9 @@ def _tool_to_wire(tool: AnyTool, losses: list[Loss]) -> Json | None:
         function["description"] = tool.description
     if tool.strict is not None:
         function["strict"] = tool.strict
-    wire: Json = {"type": "function", "function": function}
-    if tool.cache is not None:
-        wire["cache_control"] = {"type": "ephemeral"}
+    wire: Json = {"type": "function", "function": function, **tool.extra}
+    wire["function"] = {**function, **an_object(tool.extra.get("function"))}
+    mark_cache(wire, tool.cache)
     return wire
 
 
@@ -178,6 +182,8 @@ def tool_choice_from_wire(value: Any) -> ToolChoice:
     match value:
         case "auto" | "none" | "required":
             return ToolChoice(value)
+        case "any":  # docs.mistral.ai/capabilities/function_calling
+            return ToolChoice("required")
         case {"type": "function", "function": {"name": str(tool)}}:
             return ToolChoice("tool", tool)
         case _:

@@ -30,7 +30,7 @@ from trunkline.wire.fields import an_object
 from trunkline.wire.sse import Frames, data_of, frame
 
 from .errors import envelope, hidden_error
-from .messages import REASONING_KEYS, name
+from .messages import REASONING_KEYS, name, thought_of
 from .reply import finish_from_word, finish_word, usage_from_wire, usage_to_wire
 
 DONE = b"[DONE]"
@@ -52,17 +52,23 @@ def tap(words: Words) -> ChatTap:
     return ChatTap(options is not None and bool(an_object(msgspec.json.decode(options)).get("include_usage")))
 
 
+def broken(error: TrunklineError) -> bytes:
+    """The stream breaks here: an error chunk, and no `[DONE]`."""
+    return frame(msgspec.json.encode(envelope(error)))
+
+
 class _Growing:
     """Where the deltas of one choice go: which part is open, and which tool call has which place."""
 
-    __slots__ = ("calls", "finished", "ids", "parts")
+    __slots__ = ("calls", "finished", "parts", "started")
 
     def __init__(self) -> None:
         self.parts: dict[str, int] = {}
         """What is open by kind of delta, and its place in the message."""
-        self.calls: dict[int, tuple[int, int]] = {}
-        """The wire's index of a call: our part index and the call's ordinal."""
-        self.ids: dict[int, str] = {}
+        self.calls: dict[int, tuple[int, int, str]] = {}
+        """The wire's index of a call: our part index, the call's ordinal, its id."""
+        self.started = 0
+        """How many calls there have been."""
         self.finished = False
 
     def place(self, kind: str) -> int:
@@ -80,16 +86,26 @@ class ChatDecoder:
         self._choices: dict[int, _Growing] = {}
         self._started = False
         self._ended = False
+        self._broken: TrunklineError | None = None
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete."""
+        """The events that these bytes complete. An error among them is raised once what came before is handed on."""
+        if self._broken is not None:
+            raise self._broken
         events: list[Event] = []
-        for piece in self._frames.feed(data):
-            self._read(data_of(piece), events)
+        try:
+            for piece in self._frames.feed(data):
+                self._read(data_of(piece), events)
+        except TrunklineError as error:
+            if not events:
+                raise
+            self._broken = error
         return events
 
     def close(self) -> list[Event]:
         """The last events; CutOff where the stream did not end properly."""
+        if self._broken is not None:
+            raise self._broken
         events: list[Event] = []
         rest = data_of(self._frames.close() + b"\n\n")
         if rest:
@@ -144,7 +160,10 @@ class ChatDecoder:
                 place = growing.place("thinking")
                 events.append(ThinkingDelta(choice=at, delta=thought, index=place, extra={"key": key}))
                 break
-        if (content := delta.get("content")) and isinstance(content, str):
+        content: Any = delta.get("content")
+        if isinstance(content, list):
+            self._content(cast("list[Any]", content), at, growing, events)
+        elif content:
             logprobs = choice.get("logprobs")
             events.append(TextDelta(choice=at, delta=content, index=growing.place("text"), logprobs=logprobs))
         if refusal := delta.get("refusal"):
@@ -161,22 +180,31 @@ class ChatDecoder:
             finish = finish_from_word(word, called=bool(growing.calls)) or word
             events.append(Finished(choice=at, finish=finish, word=word))
 
+    def _content(self, content: list[Any], at: int, growing: _Growing, events: list[Event]) -> None:
+        """Content in parts, reasoning among them (docs.mistral.ai)."""
+        for part in map(an_object, content):
+            if thought := thought_of(part):
+                events.append(ThinkingDelta(choice=at, delta=thought, index=growing.place("thinking")))
+            if text := part.get("text"):
+                events.append(TextDelta(choice=at, delta=text, index=growing.place("text")))
+
     def _call(self, call: Json, at: int, growing: _Growing, events: list[Event]) -> None:
         """A piece of a tool call. Its index names it; a new id under an old index is another call."""
-        index: int | None = call.get("index")
-        if index is None:
-            index = len(growing.calls)
         function: Json = call.get("function") or {}
         call_id: str = call.get("id") or ""
-        fresh = index not in growing.calls
-        if fresh or (call_id and call_id != growing.ids[index] and function.get("name")):
-            ordinal = len({place for place, _ in growing.calls.values()}) if fresh else len(growing.ids)
-            place = growing.place(f"call {index} {call_id}")
-            growing.calls[index] = (place, ordinal)
-            growing.ids[index] = call_id
-            tool = function.get("name") or ""
-            events.append(ToolCallStarted(choice=at, id=call_id, name=tool, index=place, call=ordinal))
-        place, ordinal = growing.calls[index]
+        tool: str = function.get("name") or ""
+        index: int | None = call.get("index")
+        if index is None:  # a server without indices: what names nothing goes on with the latest
+            index = len(growing.calls) if call_id or tool or not growing.calls else len(growing.calls) - 1
+        before = growing.calls.get(index)
+        if before is None or (call_id and call_id != before[2] and tool):
+            place, ordinal = growing.place(f"call {growing.started}"), growing.started
+            growing.started += 1
+            growing.calls[index] = (place, ordinal, call_id)
+            extra = {key: value for key, value in call.items() if key not in _CALL}
+            started = ToolCallStarted(choice=at, id=call_id, name=tool, index=place, call=ordinal, extra=extra)
+            events.append(started)
+        place, ordinal, _ = growing.calls[index]
         arguments: Any = function.get("arguments")
         if arguments:
             if not isinstance(arguments, str):  # some servers give the object itself
@@ -184,7 +212,13 @@ class ChatDecoder:
             events.append(ArgumentsDelta(choice=at, delta=arguments, index=place, call=ordinal))
 
 
+_CALL = frozenset({"index", "id", "type", "function"})
 _FRAMING = frozenset({"id", "object", "created", "model", "choices", "usage"})
+
+
+_SIGNED = "extra_content"
+"""What some servers sign a call with (ai.google.dev/gemini-api/docs/openai); it must come back. Other keys of a call
+may be another API's."""
 
 
 class ChatEncoder:
@@ -200,10 +234,6 @@ class ChatEncoder:
         """These events as chunks."""
         return b"".join([self._event(event) for event in events])
 
-    def error(self, error: TrunklineError) -> bytes:
-        """The stream breaks: an error chunk, and no `[DONE]`."""
-        return frame(msgspec.json.encode(envelope(error)))
-
     def _event(self, event: Event) -> bytes:
         match event:
             case TextDelta():
@@ -212,7 +242,9 @@ class ChatEncoder:
                 return self._delta(event.choice, {event.extra.get("key", "reasoning_content"): event.delta})
             case ToolCallStarted():
                 function = {"name": event.name, "arguments": ""}
-                call = {"index": event.call, "id": event.id, "type": "function", "function": function}
+                call: Json = {"index": event.call, "id": event.id, "type": "function", "function": function}
+                if _SIGNED in event.extra:
+                    call[_SIGNED] = event.extra[_SIGNED]
                 return self._delta(event.choice, {"tool_calls": [call]})
             case ArgumentsDelta():
                 call = {"index": event.call, "function": {"arguments": event.delta}}
@@ -271,23 +303,46 @@ class ChatTap:
         self._include_usage = include_usage
         self._frames = Frames()
         self._decoder = ChatDecoder()
+        self._broken: TrunklineError | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """The whole frames among these bytes, without the usage chunk that only we had asked for."""
+        """The whole frames among these bytes, without the usage chunk that only we had asked for.
+
+        An error among them is raised once what came before has been passed on.
+        """
+        if self._broken is not None:
+            raise self._broken
         frames = self._frames.feed(data)
         whole = b"".join(frames)
         if self.content and not _NOTABLE.search(whole) and DONE not in whole:
             return whole
-        return b"".join([piece for piece in frames if self._keep(piece)])
+        return self._watch(frames)
 
     def close(self) -> bytes:
         """What is left at the end; CutOff where the stream did not end properly."""
-        rest = self._frames.close()
-        kept = rest if rest.strip() and self._keep(rest + b"\n\n") else b""
+        if self._broken is not None:
+            raise self._broken
+        rest, kept = self._frames.close(), b""
+        with contextlib.suppress(ResponseParseError):  # half an event: the missing terminal says so below
+            kept = rest if self._watch([rest + b"\n\n"]) else b""
+        if self._broken is not None:
+            raise self._broken
         if not self.ended and self.finish is None:
             raise CutOff("the stream ended before the answer was complete", dialect=name)
         self.ended = True
         return kept
+
+    def _watch(self, frames: list[bytes]) -> bytes:
+        kept: list[bytes] = []
+        try:
+            for piece in frames:
+                if self._keep(piece):
+                    kept.append(piece)
+        except TrunklineError as error:
+            if not kept:
+                raise
+            self._broken = error
+        return b"".join(kept)
 
     def _keep(self, piece: bytes) -> bool:
         if self.content and not _NOTABLE.search(piece) and DONE not in piece:
@@ -297,7 +352,7 @@ class ChatTap:
             if event.content:
                 self.content = True
             match event:
-                case Finished():
+                case Finished(choice=0):
                     self.finish = event.finish
                 case UsageReported():
                     self.usage = event.usage

@@ -1,0 +1,334 @@
+"""The asynchronous client: `complete`, `stream`, `embed`.
+
+Owns the words in which a program asks, and the stream it reads. Behaviour is the engine's; the synchronous client in
+`portal` is a door to this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import warnings
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from trunkline import config as configuration
+from trunkline.asking import (
+    Callables,
+    Form,
+    Messages,
+    embedding_request_from,
+    form_from,
+    parsed,
+    request_from,
+)
+from trunkline.compose import NO_RULES, Engine, merged
+from trunkline.providers.exchange import speak
+from trunkline.providers.mock import MockAnswer
+from trunkline.runtime import Runtime
+from trunkline.snapshot import Available, Snapshot
+from trunkline.vocabulary.calls import Answer, Call, Rules
+from trunkline.vocabulary.errors import ConfigurationError
+from trunkline.vocabulary.events import Event
+from trunkline.vocabulary.replies import Accumulator, EmbeddingReply, Loss, Reply
+
+Configuration = configuration.Config | str | Path | Mapping[str, Any]
+"""A configuration: read, a file's path, or what such a file would hold."""
+
+
+class Rendered(Struct, frozen=True):
+    """An HTTP request as it would be sent, without its key."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: dict[str, Any]
+    loss: tuple[Loss, ...]
+    """What could not be said to the target."""
+
+
+class AsyncClient:
+    """One line to every model, for asyncio programs. Safe to share between tasks and event loops.
+
+    Settings (`temperature`, `max_tokens`, …) and rules (`timeout`, `retries`, `fallbacks`, `tags`, `payer`,
+    `extra_headers`, `extra_body`, `on_unsupported`) are keyword arguments of each call; `with_options` keeps them.
+    """
+
+    def __init__(
+        self,
+        config: Configuration | None = None,
+        *,
+        model: str | None = None,
+        mock: Mapping[str, Sequence[MockAnswer]] | None = None,
+        runtime: Runtime | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        loaded = _loaded(config, os.environ if env is None else env)
+        snapshot = Snapshot(loaded, env)
+        self._engine = Engine(snapshot, runtime or Runtime(mock=mock or loaded.mock))
+        self._model = model or snapshot.model
+        self._options: Mapping[str, Any] = {}
+        self._rules = NO_RULES
+
+    def with_options(self, *, model: str | None = None, **options: Any) -> Self:
+        """This client with other defaults: settings and rules that hold for each of its calls."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._model = model or self._model
+        rules, settings = _split(options)
+        other._options = {**self._options, **settings}
+        other._rules = merged(self._rules, rules)
+        return other
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    async def complete(
+        self,
+        messages: Messages,
+        model: str | None = None,
+        *,
+        system: str | None = None,
+        tools: Sequence[Callables] = (),
+        tool_choice: Any = None,
+        response_format: Any = None,
+        **options: Any,
+    ) -> Reply:
+        """Ask, and wait for the whole answer. `response_format` fills `reply.parsed`."""
+        form = form_from(response_format) if response_format is not None else None
+        call = self._call(messages, model, system, tools, tool_choice, form, options, stream=False)
+        answer = await self._engine.step(call)
+        reply: Reply = answer.whole()
+        reply.seconds = self._engine.runtime.clock.now() - call.started
+        return parsed(reply, form) if form is not None else reply
+
+    def stream(
+        self,
+        messages: Messages,
+        model: str | None = None,
+        *,
+        system: str | None = None,
+        tools: Sequence[Callables] = (),
+        tool_choice: Any = None,
+        response_format: Any = None,
+        **options: Any,
+    ) -> AsyncStream:
+        """Ask, and read the answer as it comes: `async with client.stream(…) as s: async for event in s`."""
+        form = form_from(response_format) if response_format is not None else None
+        call = self._call(messages, model, system, tools, tool_choice, form, options, stream=True)
+        return AsyncStream(self._engine, call, form)
+
+    async def embed(
+        self, texts: str | Sequence[str], model: str | None = None, *, dimensions: int | None = None, **options: Any
+    ) -> EmbeddingReply:
+        """Turn texts into vectors, in their order."""
+        rules, settings = _split(options)
+        if settings:
+            raise TypeError(f"embed() got an unexpected argument '{next(iter(settings))}'")
+        name = model or self._engine.snapshot.embedding_model
+        request = embedding_request_from(name, texts, dimensions)
+        call = self._engine.call("embeddings", name, merged(self._rules, rules), request=request)
+        answer = await self._engine.step(call)
+        reply: EmbeddingReply = answer.whole()
+        reply.seconds = self._engine.runtime.clock.now() - call.started
+        return reply
+
+    def render(self, messages: Messages, model: str | None = None, **options: Any) -> Rendered:
+        """The HTTP request that `complete` would send, without sending it. Keys are left out."""
+        named = {key: options.pop(key) for key in ("system", "tools", "tool_choice") if key in options}
+        form = form_from(shape) if (shape := options.pop("response_format", None)) is not None else None
+        stream = bool(options.pop("stream", False))
+        call = self._call(
+            messages,
+            model,
+            named.get("system"),
+            named.get("tools", ()),
+            named.get("tool_choice"),
+            form,
+            options,
+            stream=stream,
+        )
+        provider = self._engine.snapshot.catalog[call.target.provider]
+        spoken = speak(call, provider, self._engine.snapshot.facts(call.target, provider))
+        sending, key = spoken.sending, call.target.key
+        headers = {name: key.scrub(value) if key is not None else value for name, value in sending.headers.items()}
+        return Rendered(sending.method, sending.url, headers, msgspec.json.decode(sending.body), spoken.loss)
+
+    def models(self) -> list[Available]:
+        """What can be called now, and why the rest cannot."""
+        return list(self._engine.snapshot.available())
+
+    def _call(
+        self,
+        messages: Messages,
+        model: str | None,
+        system: str | None,
+        tools: Sequence[Callables],
+        tool_choice: Any,
+        form: Form | None,
+        options: Mapping[str, Any],
+        *,
+        stream: bool,
+    ) -> Call:
+        rules, settings = _split(options)
+        name = model or self._model
+        request = request_from(
+            name,
+            messages,
+            system=system,
+            tools=tools,
+            tool_choice=tool_choice,
+            form=form,
+            stream=stream,
+            settings={**self._options, **settings} if self._options else settings,
+        )
+        return self._engine.call("chat", name, merged(self._rules, rules), stream=stream, request=request)
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Close the connections of the running loop; safe to call again. The next call opens them anew."""
+        await self._engine.runtime.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+class AsyncStream:
+    """An answer as it comes. Iterate for events; `text` gives the words alone; `reply` what has come so far.
+
+    Used as a context manager, or iterated to its end, it gives its connection back. One that is dropped half read does
+    so too, with a ResourceWarning.
+    """
+
+    def __init__(self, engine: Engine, call: Call, form: Form | None) -> None:
+        self._engine = engine
+        self._call = call
+        self._form = form
+        self._answer: Answer | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._events: list[Event] = []
+        self._next = 0
+        self._gathered = Accumulator()
+        self._done = False
+
+    async def open(self) -> None:
+        """Send the request and wait for the first content; iterating does this by itself."""
+        if self._answer is None and not self._done:
+            self._loop = asyncio.get_running_loop()
+            self._answer = await self._engine.step(self._call)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while self._next >= len(self._events):
+            self._events, self._next = await self.next_events(), 0
+        event = self._events[self._next]
+        self._next += 1
+        return event
+
+    async def next_events(self) -> list[Event]:
+        """The events that came together from the network. Raises StopAsyncIteration after the last."""
+        if self._answer is None:
+            await self.open()
+        if self._answer is None or self._done:
+            raise StopAsyncIteration
+        assert self._answer.events is not None, "a library's stream is made of events"
+        try:
+            events = await anext(self._answer.events)
+        except BaseException:
+            self._done = True
+            raise
+        self._gathered.add(events)
+        return events
+
+    @property
+    async def text(self) -> AsyncIterator[str]:
+        """The words of the first choice, as they come."""
+        async for event in self:
+            if event.text and event.choice == 0:
+                yield event.text
+
+    @property
+    def reply(self) -> Reply:
+        """What has come so far, as a whole reply; after the end, with usage and cost."""
+        reply = self._gathered.reply()
+        answer = self._answer
+        if answer is not None:
+            reply.dialect, reply.request_id, reply.loss = answer.dialect, answer.request_id, answer.loss
+            reply.provider, reply.target, reply.cost = answer.target.provider, answer.target.name, answer.cost
+        reply.seconds = self._engine.runtime.clock.now() - self._call.started
+        return reply
+
+    async def final(self) -> Reply:
+        """Read to the end, and give the whole reply."""
+        async for _ in self:
+            pass
+        return parsed(self.reply, self._form) if self._form is not None else self.reply
+
+    async def close(self) -> None:
+        """Give the connection back; what was not read is lost. Safe to call again."""
+        self._done = True
+        if self._answer is not None:
+            self._answer.abandon()
+            if self._answer.events is not None:
+                await self._answer.events.aclose()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        answer = getattr(self, "_answer", None)
+        if answer is None or answer.outcome is not None or self._done:
+            return
+        warnings.warn("a stream was dropped half read: use 'async with', or read it to its end", ResourceWarning, 2)
+        with contextlib.suppress(RuntimeError):  # its loop is closed, and its connections with it
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(answer.abandon)
+
+
+def _loaded(config: Configuration | None, env: Mapping[str, str]) -> configuration.Config:
+    if isinstance(config, configuration.Config):
+        return config
+    if isinstance(config, Mapping):
+        text = msgspec.json.encode(config).decode()  # JSON is YAML
+        read, mistakes = configuration.parse(text, "the given configuration", env)
+        if mistakes:
+            raise ConfigurationError("\n".join(str(replace(mistake, line=0)) for mistake in mistakes))
+        return read
+    return configuration.load(config, env)
+
+
+_RULES = frozenset(Rules.__struct_fields__)
+
+
+def _split(options: Mapping[str, Any]) -> tuple[Rules, dict[str, Any]]:
+    """Rules (how the call is made) and settings (what is asked of the model)."""
+    if not options:
+        return NO_RULES, {}
+    rules = {name: value for name, value in options.items() if name in _RULES}
+    settings = {name: value for name, value in options.items() if name not in _RULES}
+    if rules.get("cache"):
+        raise ConfigurationError("there is no cache yet: leave cache out, or say cache=False")
+    for name in ("fallbacks", "tags"):
+        if isinstance(value := rules.get(name), str):
+            raise ConfigurationError(f"{name} is a list, as in {name}=['{value}']")
+    if "timeout" in rules and rules["timeout"] is not None and rules["timeout"] <= 0:
+        raise ConfigurationError("timeout is in seconds and must be above 0")
+    try:
+        return (msgspec.convert(rules, Rules) if rules else NO_RULES), settings
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(str(error)) from None

@@ -1,0 +1,152 @@
+"""App: which path is answered by whom.
+
+A plain ASGI callable. Every request passes the guard, then the table of routes; a new operation is one line there.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+from msgspec import Struct
+
+from trunkline.compose import NO_RULES, Engine
+from trunkline.config import load
+from trunkline.runtime import Runtime
+from trunkline.snapshot import Snapshot
+from trunkline.vocabulary.calls import Rules
+from trunkline.vocabulary.errors import InvalidRequestError, TrunklineError
+from trunkline.vocabulary.protocols import Dialect
+from trunkline.wire import anthropic_messages, openai_chat, openai_embeddings
+
+from .guard import Headers, refusal
+from .listing import Listing
+from .reading import Gone, Receive, body_of, model_of, streams, words_of
+from .relay import JSON, Send, refuse, relay, respond, unexpected
+
+logger = logging.getLogger("trunkline.gateway")
+
+
+class Route(Struct, frozen=True):
+    """A path that asks something of a model."""
+
+    dialect: Dialect
+    passed: frozenset[bytes] = frozenset()
+    """Headers that belong to the dialect and go on to a provider that speaks it."""
+
+
+ROUTES: Mapping[str, Route] = {
+    "/v1/chat/completions": Route(openai_chat),
+    "/v1/embeddings": Route(openai_embeddings),
+    "/v1/messages": Route(anthropic_messages, frozenset({b"anthropic-version", b"anthropic-beta"})),
+}
+
+WELCOME = b'{"service":"trunkline","docs":"POST /v1/chat/completions, /v1/messages or /v1/embeddings; GET /v1/models"}'
+
+
+class App:
+    """The gateway as an ASGI application."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._most = engine.snapshot.config.gateway.max_body
+        self.listing = Listing(engine.snapshot)
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:  # a websocket: refused before it is accepted
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self._engine.runtime.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+
+    async def _http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        method: str = scope["method"]
+        route = ROUTES.get(path)
+        dialect = route.dialect if route is not None else _dialect_of(scope["headers"])
+        try:
+            refused = refusal(scope["headers"], has_body=method == "POST")
+            if refused is not None:
+                raise refused
+            if route is not None and method == "POST":
+                await self._ask(route, scope["headers"], receive, send)
+            elif method in {"GET", "HEAD"} and route is None:
+                await self._tell(path, scope["headers"], send)
+            else:
+                raise InvalidRequestError(f"{path} does not take {method}", status=405, code="method_not_allowed")
+        except TrunklineError as error:
+            await refuse(error, dialect, send)
+        except Gone:
+            return
+        except Exception:
+            logger.exception("a request to %s failed", path)
+            await refuse(unexpected(), dialect, send)
+
+    async def _ask(self, route: Route, headers: Headers, receive: Receive, send: Send) -> None:
+        body = await body_of(receive, self._most)
+        dialect = route.dialect
+        words = words_of(body, dialect, _passed(headers, route.passed) if route.passed else {})
+        call = self._engine.call(
+            dialect.operation,
+            model_of(words),
+            _rules(headers),
+            stream=streams(words),
+            words=words,
+            read=lambda words: dialect.request_from_wire(
+                {key: msgspec.json.decode(value) for key, value in words.fields.items()}
+            ),
+        )
+        await relay(self._engine, call, dialect, receive, send)
+
+    async def _tell(self, path: str, headers: Headers, send: Send) -> None:
+        anthropic = any(name == b"anthropic-version" for name, _ in headers)
+        status = 200
+        if path == "/v1/models":
+            body = self.listing.all(anthropic=anthropic)
+        elif path.startswith("/v1/models/"):
+            body = self.listing.one(unquote(path.removeprefix("/v1/models/")), anthropic=anthropic)
+        elif path == "/health/live":
+            body = b'{"status":"live"}'
+        elif path == "/health/ready":
+            status, body = (200, b'{"status":"ready"}') if self.listing.ready else (503, b'{"status":"no model"}')
+        elif path == "/":
+            body = WELCOME
+        else:
+            raise InvalidRequestError(f"there is nothing at {path}", status=404, code="not_found")
+        await respond(status, body, [JSON], send)
+
+
+def _dialect_of(headers: Headers) -> Dialect:
+    """The dialect in which a caller of a path without one hears of errors."""
+    return anthropic_messages if any(name == b"anthropic-version" for name, _ in headers) else openai_chat
+
+
+def _passed(headers: Headers, names: frozenset[bytes]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if name in names}
+
+
+def _rules(headers: Headers) -> Rules:
+    """The rules that a caller states in headers: its trace, so far."""
+    for name, value in headers:
+        if name == b"traceparent":
+            return Rules(traceparent=value.decode("latin-1"))
+    return NO_RULES
+
+
+def from_environment() -> App:
+    """The application that a worker process makes for itself."""
+    config = load()
+    return App(Engine(Snapshot(config), Runtime(mock=config.mock)))

@@ -1,0 +1,65 @@
+"""Listing: the models that can be called now, in each dialect's own list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from trunkline.snapshot import Snapshot
+from trunkline.vocabulary.errors import ConfigurationError, ModelNotRegistered
+
+BEGINNING = "1970-01-01T00:00:00Z"
+"""Anthropic's list dates every model; we do not know the day."""
+
+
+class Listing:
+    """The models of a snapshot. Made once: a reload makes another."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._models: dict[str, str] = {
+            model: available.name for available in snapshot.available() if available.ready for model in available.models
+        }
+
+    @property
+    def ready(self) -> bool:
+        """Whether anything can be called."""
+        return bool(self._models)
+
+    @property
+    def names(self) -> list[str]:
+        """The names under which models can be asked for."""
+        return list(self._models)
+
+    def all(self, *, anthropic: bool) -> bytes:
+        """The whole list."""
+        if not anthropic:
+            data = [_openai(name, owner) for name, owner in self._models.items()]
+            return msgspec.json.encode({"object": "list", "data": data})
+        page = [_anthropic(name) for name in self._models]
+        ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
+        return msgspec.json.encode({"data": page, "has_more": False, **ends})
+
+    def one(self, name: str, *, anthropic: bool) -> bytes:
+        """One model, under any name that can be asked for. Raises ModelNotRegistered for the others."""
+        owner = self._models.get(name) or self._owner_of(name)
+        return msgspec.json.encode(_anthropic(name) if anthropic else _openai(name, owner))
+
+    def _owner_of(self, name: str) -> str:
+        try:
+            target = self._snapshot.target(name)
+        except ConfigurationError as error:
+            raise ModelNotRegistered(error.message, param="model") from None
+        if target.name not in self._models:
+            raise ModelNotRegistered(f"the model '{name}' is not among those that can be called now", param="model")
+        return target.provider
+
+
+def _openai(name: str, owner: str) -> Mapping[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
+
+
+def _anthropic(name: str) -> Mapping[str, Any]:
+    return {"type": "model", "id": name, "display_name": name, "created_at": BEGINNING}

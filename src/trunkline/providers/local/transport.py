@@ -1,0 +1,47 @@
+"""Transport: requests for `local`, carried to the embedded model's own address.
+
+Owns what stands between a row like any other and a child process: it is started before the first request, its address
+and key replace the placeholders. One model serves the whole process, however many clients there are.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from trunkline.vocabulary.errors import ConfigurationError
+from trunkline.vocabulary.protocols import Receiving, Sending, Transport
+
+from . import weights
+from .launcher import LocalModel
+
+_shared = LocalModel()
+
+
+class LocalTransport:
+    """Sends over `http` to wherever the model listens."""
+
+    def __init__(self, http: Transport, model: LocalModel = _shared) -> None:
+        self._http = http
+        self._model = model
+
+    async def send(self, request: Sending) -> Receiving:
+        """Start the model if it is not running, then send."""
+        address = await self._model.address()
+        path = request.url.partition(":")[2]
+        base = address.embeddings_url if path == "/embeddings" else address.chat_url
+        headers = {**request.headers, "authorization": f"Bearer {address.key.reveal()}"}
+        return await self._http.send(Sending(request.method, base + path, headers, request.body, request.keep_alive))
+
+    async def close(self) -> None:
+        """The model serves others too: it ends with the process."""
+
+
+def missing() -> str | None:
+    """What this machine lacks to run the model, in one sentence."""
+    if find_spec("xllamacpp") is None:
+        return "the embedded model's runtime is not installed; run: pip install 'trunkline[local]'"
+    try:
+        weights.chat_model()
+    except ConfigurationError as error:
+        return error.message
+    return None

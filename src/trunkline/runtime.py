@@ -1,0 +1,64 @@
+"""Runtime: what is opened once and borrowed by every client: the clock, the transports, the sinks.
+
+Owns their life. Knows no configuration beyond what it is given and no rule; a reload of the configuration leaves it as
+it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from trunkline.providers.http import HttpTransport
+from trunkline.providers.local.transport import LocalTransport
+from trunkline.providers.mock import MockAnswer, MockTransport
+from trunkline.telemetry.log import log_sink
+from trunkline.vocabulary.calls import Clock, Sink
+from trunkline.vocabulary.protocols import Transport
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    now = staticmethod(time.monotonic)  # noqa: TID251 the one place
+    wall = staticmethod(time.time)  # noqa: TID251 the one place
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)  # noqa: TID251 the one place
+
+    def deadline(self, when: float | None) -> AbstractAsyncContextManager[Any]:
+        """Cancels its body with TimeoutError when `now()` passes `when`; None never does."""
+        if when is None:
+            return asyncio.timeout(None)
+        return asyncio.timeout_at(asyncio.get_running_loop().time() + when - self.now())
+
+
+class Runtime:
+    """The things that live longer than a call. `close` gives the running loop's connections back."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        mock: Mapping[str, Sequence[MockAnswer]] | None = None,
+        sinks: Sequence[Sink] = (log_sink,),
+        transports: Mapping[str, Transport] | None = None,
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.sinks = tuple(sinks)
+        http = HttpTransport()
+        self.transports: Mapping[str, Transport] = {
+            "http": http,
+            "local": LocalTransport(http),
+            "mock": MockTransport(self.clock, mock),
+            **(transports or {}),
+        }
+
+    async def close(self) -> None:
+        """Close every transport; safe to call again."""
+        for transport in self.transports.values():
+            await transport.close()
