@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 
@@ -38,7 +38,7 @@ class FakeClock:
             deadline.strike()
 
     @asynccontextmanager
-    async def deadline(self, when: float | None) -> AsyncIterator[None]:
+    async def deadline(self, when: float | None) -> AsyncGenerator[None]:
         """Cancels its body with TimeoutError when the hands pass `when`."""
         if when is None:
             yield

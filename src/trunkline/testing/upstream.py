@@ -107,32 +107,33 @@ class FakeUpstream:
         self.connections += 1
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                while await self._answer(reader, writer):
-                    pass
+                ahead: bytes | None = b""
+                while ahead is not None:
+                    ahead = await self._answer(reader, writer, ahead)
         finally:
             self._handlers.discard(task)
             self._connections.discard(writer)
             writer.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its answer; whether the connection goes on."""
-        asked = await _read(reader)
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ahead: bytes) -> bytes | None:
+        """One request and its answer. Gives what the client has said of its next request; None when that is over."""
+        asked = await _read(reader, ahead)
         if asked is None:
-            return False
+            return None
         self.served.append(asked)
-        told = self._next(asked)
-        leaving = asyncio.ensure_future(reader.read(1))  # nothing more is said before the answer: only leaving
-        answering = asyncio.ensure_future(_write(writer, told))
+        answering = asyncio.ensure_future(_write(writer, self._next(asked)))
+        listening = asyncio.ensure_future(reader.read(1))  # until it is answered, a client can only leave
         try:
-            await asyncio.wait({leaving, answering}, return_when=asyncio.FIRST_COMPLETED)
-            asked.gone = not answering.done()
-            if asked.gone:
-                return False
-            return answering.result() and await _quiet(leaving)
+            await asyncio.wait({listening, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done() and listening.result() == b"":
+                asked.gone = True
+                return None
+            goes_on = await answering
+            return await listening or None if goes_on else None
         finally:
             answering.cancel()
-            leaving.cancel()
-            await asyncio.gather(answering, leaving, return_exceptions=True)
+            listening.cancel()
+            await asyncio.gather(answering, listening, return_exceptions=True)
 
     def _next(self, asked: Served) -> Told:
         if callable(self._script):
@@ -140,18 +141,9 @@ class FakeUpstream:
         return self._script[min(len(self.served), len(self._script)) - 1]
 
 
-async def _quiet(leaving: asyncio.Future[bytes]) -> bool:
-    """Stop listening for the client to leave; False if it has, or has said more than one byte too early."""
-    leaving.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await leaving
-        return False
-    return True
-
-
-async def _read(reader: asyncio.StreamReader) -> Served | None:
+async def _read(reader: asyncio.StreamReader, ahead: bytes) -> Served | None:
     try:
-        head = await reader.readuntil(b"\r\n\r\n")
+        head = ahead + await reader.readuntil(b"\r\n\r\n")
     except asyncio.IncompleteReadError:
         return None
     first, *lines = head.decode("latin-1").split("\r\n")

@@ -1,0 +1,27 @@
+"""The public surface: this page. Everything that is not on it may change without asking."""
+
+import trunkline
+
+PUBLIC = """
+AllTargetsFailed APIConnectionError APITimeoutError AsyncClient AsyncStream Audio AuthenticationError BudgetError Client
+Config ConfigurationError ContentPolicyError ContextWindowError CutOff EmbeddingReply Event File Image
+InvalidRequestError LimitError Message MockAnswer ModelError ModelNotRegistered OverloadedError Provider RateLimitError
+Record Rendered Reply ResourceExhaustedError ResponseFormat ResponseParseError ServiceError Stream Text Thinking Tool
+ToolCall ToolChoice ToolResult TrunklineError UnknownProvider Usage __version__ audio complete embed file image said
+stream
+""".split()
+
+
+def test_public_names():
+    assert sorted(trunkline.__all__) == sorted(PUBLIC)
+
+
+def test_lazy_names_resolve():
+    for name in PUBLIC:
+        assert getattr(trunkline, name) is not None
+
+
+def test_every_public_thing_is_documented():
+    for name in PUBLIC:
+        thing = getattr(trunkline, name)
+        assert name == "__version__" or thing.__doc__, name
