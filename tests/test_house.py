@@ -118,13 +118,17 @@ def test_functions_import_only_optional_packages(path: Path):
             continue
         for module, _ in imports(function):
             package = module.split(".")[0]
-            lazy = package == "trunkline" and room_of(path) == "cli"  # a command imports what it needs when it is called
+            lazy = (
+                package == "trunkline" and room_of(path) == "cli"
+            )  # a command imports what it needs when it is called
             assert package in OPTIONAL or lazy, f"{function.name} imports {module}: move it to the top of the file"
 
 
 @pytest.mark.parametrize("path", FILES, ids=identity)
 def test_a_file_says_what_it_is(path: Path):
-    assert ast.get_docstring(ast.parse(path.read_text())), "a file opens with a docstring: what it owns, what it is not told"
+    assert ast.get_docstring(ast.parse(path.read_text())), (
+        "a file opens with a docstring: what it owns, what it is not told"
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=identity)
@@ -133,7 +137,9 @@ def test_names_say_something(path: Path):
         assert part not in NAMELESS, f"'{part}' says nothing: which noun is missing?"
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if room_of(path) in {"wire", "policies", "vocabulary"}], ids=identity)
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if room_of(path) in {"wire", "policies", "vocabulary"}], ids=identity
+)
 def test_how_an_api_is_spoken_knows_no_provider(path: Path):
     """`if provider == …` appears nowhere below the catalog: compare no name of a row, whatever it is called."""
     from trunkline.providers.catalog import CATALOG

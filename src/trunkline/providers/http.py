@@ -13,7 +13,7 @@ import ssl
 import threading
 import urllib.request
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -40,6 +40,7 @@ class HttpTransport:
         self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
         self._lock = threading.Lock()
         _TRANSPORTS.add(self)
+        weakref.finalize(self, _close_all, self._pools).atexit = False
 
     async def send(self, request: Sending) -> Receiving:
         """Send, and wait for the answer's head."""
@@ -57,15 +58,22 @@ class HttpTransport:
         with self._lock:
             for other in [other for other in self._pools if other.is_closed()]:
                 del self._pools[other]
-            pool = self._pools[loop] = _Pool(self._connect_seconds, lambda: self._pools.pop(loop, None))
+            pool = self._pools[loop] = _Pool(self._connect_seconds, self._pools)
         await pool.open()
         return pool
 
     def leave_to_parent(self) -> None:
         """In a forked child: the parent's sockets are not ours. Left alone, for closing them would say goodbye."""
-        _LEFT_TO_THE_PARENT.append(self._pools)
-        self._pools = {}
+        _LEFT_TO_THE_PARENT.append(dict(self._pools))
+        self._pools.clear()
         self._lock = threading.Lock()
+
+
+def _close_all(pools: dict[asyncio.AbstractEventLoop, _Pool]) -> None:
+    """A transport was dropped without being closed: each pool closes in its own loop, where that still runs."""
+    for loop, pool in list(pools.items()):
+        with contextlib.suppress(RuntimeError):  # that loop is closed
+            loop.call_soon_threadsafe(lambda loop=loop, pool=pool: loop.create_task(pool.close()))
 
 
 _TRANSPORTS: weakref.WeakSet[HttpTransport] = weakref.WeakSet()
@@ -84,9 +92,9 @@ os.register_at_fork(after_in_child=_forked)
 class _Pool:
     """The connections of one event loop."""
 
-    def __init__(self, connect_seconds: float, forget: Callable[[], object]) -> None:
+    def __init__(self, connect_seconds: float, siblings: dict[asyncio.AbstractEventLoop, _Pool]) -> None:
         self._urls: dict[str, URL] = {}
-        self._forget = forget
+        self._siblings = siblings
         self._watch = self._until_the_loop_ends()
         connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=KEEP_ALIVE_SECONDS)
         self._session = aiohttp.ClientSession(
@@ -114,7 +122,7 @@ class _Pool:
             await self._watch.aclose()
 
     async def _shut(self) -> None:
-        self._forget()
+        self._siblings.pop(asyncio.get_running_loop(), None)
         await self._session.close()
 
     async def send(self, request: Sending) -> Receiving:
