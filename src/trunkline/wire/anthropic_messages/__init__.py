@@ -12,7 +12,7 @@ from trunkline.wire.fields import words_to_wire
 from .errors import error_from_wire, error_to_wire
 from .reply import glance, reply_from_wire, reply_to_wire
 from .request import request_from_wire, request_to_wire
-from .stream import decoder, encoder, tap
+from .stream import broken, decoder, encoder, tap
 
 name: Literal["anthropic_messages"] = "anthropic_messages"
 operation: Operation = "chat"
@@ -20,6 +20,7 @@ path = "/messages"
 required = ("model", "messages", "max_tokens")
 
 __all__ = [
+    "broken",
     "decoder",
     "encoder",
     "error_from_wire",

@@ -57,6 +57,11 @@ def tap(words: Words) -> MessagesTap:
     return MessagesTap()
 
 
+def broken(error: TrunklineError) -> bytes:
+    """The stream breaks here: an error event, and no `message_stop`."""
+    return _frame(envelope(error))
+
+
 class _Block:
     """A content block that is open."""
 
@@ -162,8 +167,8 @@ class MessagesDecoder:
                 for citation in body.get("citations") or ():
                     events.append(Cited(citation=citation_from_wire(citation), index=index))
             case "thinking":
-                self._delta(index, {"type": "thinking_delta", **body, "signature": ""}, events)
-                self._delta(index, {"type": "signature_delta", "signature": body.get("signature")}, events)
+                self._delta(index, {**body, "type": "thinking_delta"}, events)
+                self._delta(index, {**body, "type": "signature_delta"}, events)
             case "tool_use":
                 self._calls += 1
                 extra = {key: value for key, value in body.items() if key not in _CALL}
@@ -183,9 +188,10 @@ class MessagesDecoder:
                 events.append(ThinkingSigned(signature=signature, dialect=name, index=index))
             case "citations_delta":
                 events.append(Cited(citation=citation_from_wire(delta.get("citation")), index=index))
-            case "input_json_delta" if block is not None and (piece := delta.get("partial_json")):
+            case "input_json_delta" if block is not None:
+                piece: str = delta.get("partial_json") or ""
                 block.words.append(piece)
-                if block.kind == "tool_use":
+                if piece and block.kind == "tool_use":
                     events.append(ArgumentsDelta(delta=piece, index=index, call=block.call))
             case _ if block is not None and block.kind not in _GROWING:
                 for key, value in delta.items():
@@ -264,10 +270,6 @@ class MessagesEncoder:
     def encode(self, events: list[Event]) -> bytes:
         """These events, as this API says them. There is one answer: other choices are left out."""
         return b"".join([self._event(event) for event in events if event.choice == 0])
-
-    def error(self, error: TrunklineError) -> bytes:
-        """The stream breaks: an error event, and no `message_stop`."""
-        return _frame(envelope(error))
 
     def _event(self, event: Event) -> bytes:
         match event:
