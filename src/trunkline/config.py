@@ -1,32 +1,49 @@
 """Configuration: one YAML file, then the environment, then arguments; the later word wins.
 
-Owns the shape of `trunkline.yaml`, what its `${VAR}` and `file:` mean, and complaints that name file, line and remedy.
-Everything wrong is reported at once. Reading calls no one; what it says is turned into targets by `snapshot`.
+Owns what can be said in `trunkline.yaml` and in `TRUNKLINE_*`, and what of it makes sense. Reading calls no one;
+`snapshot` turns what it says into targets. Everything wrong is reported at once.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, cast, get_type_hints
 
 import msgspec
-import yaml
-from msgspec import Struct
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
+from trunkline.config_file import BAD, ENVIRONMENT, Mistake, Reading, suggestion
+from trunkline.models.facts import FactBook, ModelFacts, Rates, book
+from trunkline.naming import Names, address, completed
 from trunkline.providers.catalog import CATALOG, Catalog
+from trunkline.providers.keys import KEYRING, secret
 from trunkline.providers.mock import MockAnswer
+from trunkline.providers.provider import Provider
 from trunkline.vocabulary.errors import ConfigurationError
 from trunkline.vocabulary.facts import Unsupported
+from trunkline.vocabulary.requests import Operation
 
 FILE = "trunkline.yaml"
 """Read from the working directory unless TRUNKLINE_CONFIG or an argument names another."""
 
 BUILT_IN_MODEL = "local"
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+# --- what can be said -------------------------------------------------------------------------------------------------
+
+Address = Annotated[str, Meta(pattern=r"^(https?://[^/\s]|mock:|local:)", extra={"words": "an http(s):// address"})]
+Port = Annotated[int, Meta(ge=0, le=65535, extra={"words": "a port from 0 to 65535"})]
+Count = Annotated[int, Meta(ge=1, extra={"words": "a whole number from 1 up"})]
+CountFromZero = Annotated[int, Meta(ge=0, extra={"words": "a whole number from 0 up"})]
+Seconds = Annotated[float, Meta(gt=0, extra={"words": "a number of seconds above 0"})]
 
 
 class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,80 +53,118 @@ class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class TargetConfig(_Section, frozen=True):
     """A name that callers may ask for, and what stands behind it."""
 
-    model: str
-    """`provider/model`."""
-    base_url: str | None = None
-    api_key: str | None = None
-    headers: dict[str, str] = {}
-    options: dict[str, str] = {}
+    model: Annotated[str, Meta(description="`provider/model`: which model, spoken to how.")]
+    base_url: Annotated[Address | None, Meta(description="Where it is, if not at its provider's address.")] = None
+    api_key: Annotated[
+        str | None,
+        Meta(description="Its own key, instead of its provider's: `${VAR}`, `file:/path` or `keyring:service/name`."),
+    ] = None
+    headers: Annotated[dict[str, str], Meta(description="Headers that each of its requests carries.")] = {}
+    options: Annotated[dict[str, str], Meta(description="What else its address needs: azure's `api_version`.")] = {}
 
 
 class ProviderConfig(_Section, frozen=True):
-    """Changes to a provider's row, or with `like` a new provider that is spoken to as that one is."""
+    """Changes to a provider, or with `like` a new one that is spoken to as that one is."""
 
-    like: str | None = None
-    base_url: str | None = None
-    api_key: str | None = None
-    headers: dict[str, str] = {}
-    options: dict[str, str] = {}
+    like: Annotated[str | None, Meta(description="The provider whose API a new one speaks: `openai-compatible`.")] = (
+        None
+    )
+    base_url: Annotated[Address | None, Meta(description="Its address; a bare host gets the usual path.")] = None
+    api_key: Annotated[
+        str | None,
+        Meta(description="Its key, where its variable is not set: `${VAR}`, `file:/path` or `keyring:service/name`."),
+    ] = None
+    headers: Annotated[dict[str, str], Meta(description="Headers that all its requests carry.")] = {}
+    options: Annotated[dict[str, str], Meta(description="What else its addresses need: azure's `api_version`.")] = {}
 
 
 class PriceConfig(_Section, frozen=True):
-    """A model's price in US dollars per million tokens, as text so that it stays exact."""
+    """A model's price in US dollars per million tokens. Kept exactly as written."""
 
-    input: str | float
-    output: str | float = "0"
-    cache_read: str | float | None = None
-    cache_write: str | float | None = None
+    input: Annotated[Decimal, Meta(description="A million tokens of the prompt.")]
+    output: Annotated[Decimal, Meta(description="A million tokens of the answer.")] = Decimal(0)
+    cache_read: Annotated[Decimal | None, Meta(description="A million tokens read from the prompt cache.")] = None
+    cache_write: Annotated[Decimal | None, Meta(description="A million tokens written to the prompt cache.")] = None
 
 
 class GatewayConfig(_Section, frozen=True):
     """Where the gateway listens. It has no keys yet, so only loopback addresses are allowed."""
 
-    host: str = "127.0.0.1"
-    port: int = 4000
-    workers: int = 1
-    max_body: int = 32 * 2**20
-    """The largest request body, in bytes."""
+    host: Annotated[str, Meta(description=f"One of {', '.join(LOOPBACK)}.")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="0 takes a free one.")] = 4000
+    workers: Annotated[Count, Meta(description="Processes that share the port.")] = 1
+    max_body: Annotated[Count, Meta(description="The largest request body, in bytes.")] = 32 * 2**20
 
 
 class Config(_Section, frozen=True):
     """Everything that can be said in `trunkline.yaml`."""
 
-    model: str | None = None
-    """The default model: a target's name or `provider/model`."""
-    embedding_model: str | None = None
-    targets: dict[str, TargetConfig] = {}
-    providers: dict[str, ProviderConfig] = {}
-    prices: dict[str, PriceConfig] = {}
-    """Prices by `provider/model`, where the built-in facts are wrong or silent."""
-    mock: dict[str, list[MockAnswer]] = {}
-    """Scripts of the mock provider, by the model's name after `mock/`."""
-    gateway: GatewayConfig = GatewayConfig()
-    timeout: float = 600.0
-    """Seconds for a whole call."""
-    retries: int = 2
-    on_unsupported: Unsupported = "warn"
+    model: Annotated[str | None, Meta(description="The default model: a target's name or `provider/model`.")] = None
+    embedding_model: Annotated[str | None, Meta(description="The default model of embeddings.")] = None
+    targets: Annotated[dict[str, TargetConfig], Meta(description="Names of your own for models.")] = {}
+    providers: Annotated[dict[str, ProviderConfig], Meta(description="Changed and new providers, by name.")] = {}
+    prices: Annotated[
+        dict[str, PriceConfig],
+        Meta(description="Prices by `provider/model`, where the built-in facts are wrong or silent."),
+    ] = {}
+    mock: Annotated[
+        dict[str, list[MockAnswer]],
+        Meta(description="Scripts of the mock provider, by the model's name after `mock/`: answers in order."),
+    ] = {}
+    gateway: Annotated[GatewayConfig, Meta(description="Where `trunkline serve` listens.")] = GatewayConfig()
+    timeout: Annotated[Seconds, Meta(description="Seconds for a whole call, every attempt included.")] = 600.0
+    retries: Annotated[CountFromZero, Meta(description="Further attempts at a target, for errors that may pass.")] = 2
+    on_unsupported: Annotated[
+        Unsupported, Meta(description="What to do with a setting that the target does not have.")
+    ] = "warn"
 
 
-class Mistake(Struct, frozen=True):
-    """Something wrong in the file: where, and what to change."""
+VARIABLES: Mapping[str, str] = {
+    "TRUNKLINE_MODEL": "model",
+    "TRUNKLINE_EMBEDDING_MODEL": "embedding_model",
+    "TRUNKLINE_TIMEOUT": "timeout",
+    "TRUNKLINE_RETRIES": "retries",
+    "TRUNKLINE_ON_UNSUPPORTED": "on_unsupported",
+    "TRUNKLINE_HOST": "gateway.host",
+    "TRUNKLINE_PORT": "gateway.port",
+    "TRUNKLINE_WORKERS": "gateway.workers",
+    "TRUNKLINE_MAX_BODY": "gateway.max_body",
+}
+"""Variables that overrule the file, and what they say."""
 
-    file: str
-    line: int
-    path: str
-    message: str
+OTHER_VARIABLES = ("TRUNKLINE_CONFIG", "TRUNKLINE_LOCAL_THREADS")
 
-    def __str__(self) -> str:
-        at = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
-        return f"{at}{self.path}: {self.message}" if self.path else f"{at}{self.message}"
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of `trunkline.yaml`, for editors."""
+    described = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "trunkline.yaml"}
+    return described | _for_editors(msgspec.json.schema(Config))
+
+
+def _for_editors(schema: Any) -> Any:
+    """An editor sees the file before `${VAR}` is filled in: wherever a value has a form, a variable is allowed too."""
+    if isinstance(schema, list):
+        return [_for_editors(entry) for entry in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    read = {key: _for_editors(value) for key, value in cast("dict[str, Any]", schema).items()}
+    if read.get("format") == "decimal":
+        read = {key: value for key, value in read.items() if key not in {"format", "type", "default"}}
+        form: dict[str, Any] = {"type": "number", "minimum": 0}
+    elif read.get("type") in ("integer", "number", "boolean") or "pattern" in read or "enum" in read:
+        form = {key: read.pop(key) for key in list(read) if key not in {"description", "default", "title"}}
+    else:
+        return read
+    return {**read, "anyOf": [form, {"type": "string", "pattern": r"\$\{"}]}
+
+
+# --- reading it -------------------------------------------------------------------------------------------------------
 
 
 def load(path: str | Path | None = None, env: Mapping[str, str] | None = None) -> Config:
     """The configuration: the file (an argument, else TRUNKLINE_CONFIG, else ./trunkline.yaml if it is there), then the
     environment. Raises ConfigurationError that lists every mistake."""
-    env = os.environ if env is None else env
-    config, mistakes = examine(path, env)
+    config, mistakes = examine(path, os.environ if env is None else env)
     if mistakes:
         raise ConfigurationError("\n".join(str(mistake) for mistake in mistakes))
     return config
@@ -117,19 +172,20 @@ def load(path: str | Path | None = None, env: Mapping[str, str] | None = None) -
 
 def examine(path: str | Path | None, env: Mapping[str, str]) -> tuple[Config, list[Mistake]]:
     """The configuration and every mistake in it: what `trunkline check` prints."""
-    found = _find(path, env)
+    found = file_in_use(path, env)
     if found is None:
-        return _with_environment(Config(), env)
+        return _understood("", ENVIRONMENT, env, overruled=True)
     try:
-        text = found.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        return Config(), [Mistake(str(found), 0, "", f"cannot be read: {getattr(error, 'strerror', None) or error}")]
-    config, mistakes = parse(text, str(found), env)
-    config, more = _with_environment(config, env)
-    return config, mistakes + more
+        text = found.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        return Config(), [Mistake(str(found), 0, "", "is not UTF-8 text")]
+    except OSError as error:
+        return Config(), [Mistake(str(found), 0, "", f"cannot be read: {error.strerror}")]
+    return _understood(text, str(found), env, overruled=True)
 
 
-def _find(path: str | Path | None, env: Mapping[str, str]) -> Path | None:
+def file_in_use(path: str | Path | None, env: Mapping[str, str]) -> Path | None:
+    """The file that counts; None where there is none."""
     named = path or env.get("TRUNKLINE_CONFIG")
     if named:
         return Path(named)
@@ -137,218 +193,165 @@ def _find(path: str | Path | None, env: Mapping[str, str]) -> Path | None:
 
 
 def parse(text: str, file: str, env: Mapping[str, str]) -> tuple[Config, list[Mistake]]:
-    """Read the file's text. Where there are mistakes, the configuration is what could be understood."""
-    reading = _Reading(file, env)
-    try:
-        node = cast("Any", yaml.compose(text, Loader=_Loader))  # pyright: ignore[reportUnknownMemberType]
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        return Config(), [Mistake(file, mark.line + 1 if mark else 0, "", f"no valid YAML: {error.problem}")]
-    value: Any = reading.plain(node, "") if node is not None else {}
-    config = reading.struct(Config, value, "")
-    if config is not None:
-        reading.meaning(config)
-    return config or Config(), sorted(reading.mistakes, key=lambda mistake: mistake.line)
+    """Read a file's text, without what the environment overrules. Where there are mistakes, the configuration is what
+    could be understood."""
+    return _understood(text, file, env, overruled=False)
 
 
-_Loader = cast("type[yaml.SafeLoader]", getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+def _understood(text: str, file: str, env: Mapping[str, str], *, overruled: bool) -> tuple[Config, list[Mistake]]:
+    reading = Reading(file, env)
+    config = reading.read(text, Config)
+    if config is None:
+        return Config(), reading.mistakes
+    if overruled:
+        config = _overruled(config, env, reading)
+    _make_sense(config, env, reading)
+    return config, reading.mistakes
 
 
-class _Reading:
-    """One pass over the file: lines by path, plain values, and the mistakes on the way."""
-
-    def __init__(self, file: str, env: Mapping[str, str]) -> None:
-        self.file = file
-        self.env = env
-        self.lines: dict[str, int] = {}
-        self.mistakes: list[Mistake] = []
-
-    def wrong(self, path: str, message: str) -> None:
-        line = self.lines.get(path) or self.lines.get(path.rpartition(".")[0], 0)
-        self.mistakes.append(Mistake(self.file, line, path, message))
-
-    def plain(self, node: Any, path: str) -> Any:
-        """A node as a plain value, variables filled in, its line noted."""
-        self.lines[path] = node.start_mark.line + 1
-        if isinstance(node, yaml.MappingNode):
-            pairs = cast("list[tuple[Any, Any]]", node.value)
-            return {str(key.value): self.plain(value, _join(path, str(key.value))) for key, value in pairs}
-        if isinstance(node, yaml.SequenceNode):
-            items = cast("list[Any]", node.value)
-            return [self.plain(item, f"{path}[{at}]") for at, item in enumerate(items)]
-        if node.tag != _TEXT:  # a number, a boolean, null
-            return cast("Any", _Loader("").construct_object(node))  # pyright: ignore[reportUnknownMemberType]
-        return self._filled(node.value, path)
-
-    def _filled(self, text: str, path: str) -> Any:
-        """`${VAR}` and `${VAR:-default}` from the environment."""
-
-        def value_of(match: re.Match[str]) -> str:
-            name, default = match["name"], match["default"]
-            if (value := self.env.get(name)) is not None:
-                return value
-            if default is None:
-                self.wrong(path, f"the variable {name} is not set; set it, or write ${{{name}:-default}}")
-            return default or ""
-
-        return _VARIABLE.sub(value_of, text)
-
-    def struct(self, kind: Any, value: Any, path: str) -> Any:
-        """`value` as a section, checked key by key so that one mistake does not hide the next."""
-        if not isinstance(value, dict):
-            self.wrong(path, f"must be a mapping of {', '.join(kind.__struct_fields__)}")
-            return None
-        hints, values = get_type_hints(kind), dict[str, Any]()
-        for key, entry in cast("dict[str, Any]", value).items():
-            where = _join(path, key)
-            if key not in hints:
-                self.wrong(where, f"unknown key '{key}'{_suggestion(key, kind.__struct_fields__)}")
-            elif (checked := self._checked(hints[key], entry, where)) is not _BAD:
-                values[key] = checked
-        try:
-            return cast("Any", msgspec.convert(values, kind))
-        except msgspec.ValidationError as error:
-            missing = re.search(r"missing required field `(\w+)`", str(error))
-            if missing is None or missing[1] not in value:
-                self.wrong(path, f"{missing[1]} is missing" if missing else str(error))
-            return None
-
-    def _checked(self, hint: Any, value: Any, path: str) -> Any:
-        if isinstance(hint, type) and issubclass(hint, Struct):
-            return _or_bad(self.struct(hint, value, path))
-        if get_origin(hint) is dict and value is not None and isinstance(value, dict):
-            inner = get_args(hint)[1]
-            entries = cast("dict[str, Any]", value).items()
-            read = {key: self._checked(inner, entry, _join(path, key)) for key, entry in entries}
-            return {key: entry for key, entry in read.items() if entry is not _BAD}
-        if get_origin(hint) is list and isinstance(value, list):
-            inner = get_args(hint)[0]
-            read_list = [
-                self._checked(inner, entry, f"{path}[{at}]") for at, entry in enumerate(cast("list[Any]", value))
-            ]
-            return [entry for entry in read_list if entry is not _BAD]
-        try:
-            return cast("Any", msgspec.convert(value, hint, strict=not isinstance(value, str) or str in _options(hint)))
-        except msgspec.ValidationError:
-            self.wrong(path, f"must be {_words_for(hint)}, not {value!r}")
-            return _BAD
-
-    def meaning(self, config: Config) -> None:
-        """What the shapes cannot say: names that must exist, addresses that must be given."""
-        catalog = catalog_of(config, self.wrong)
-        for name, target in config.targets.items():
-            provider, slash, model = target.model.partition("/")
-            path = f"targets.{name}.model"
-            if provider not in catalog:
-                self.wrong(path, f"unknown provider '{provider}'{_suggestion(provider, catalog.names())}")
-            elif not slash or not model:
-                self.wrong(path, f"'{target.model}' names no model: write {provider}/<model>")
-        for key, section in (("targets", config.targets), ("providers", config.providers)):
-            for name, entry in section.items():
-                if entry.base_url is not None and not _ADDRESS.match(entry.base_url):
-                    self.wrong(f"{key}.{name}.base_url", f"'{entry.base_url}' is no http:// or https:// address")
-        if config.gateway.host not in LOOPBACK:
-            self.wrong("gateway.host", f"must be a loopback address ({', '.join(LOOPBACK)}) while there are no keys")
+def _overruled(config: Config, env: Mapping[str, str], reading: Reading) -> Config:
+    """The configuration with what the environment says instead."""
+    said: dict[type, dict[str, Any]] = {Config: {}, GatewayConfig: {}}
+    for variable, text in env.items():
+        path = VARIABLES.get(variable)
+        if path is None or not text or text.startswith("tcp://"):  # Kubernetes links to a service called trunkline
+            _look_at_name(variable, reading)
+            continue
+        section = GatewayConfig if path.startswith("gateway.") else Config
+        name = path.rpartition(".")[2]
+        value = reading.variable(variable, text, get_type_hints(section, include_extras=True)[name], path)
+        said[section].update({} if value is BAD else {name: value})
+    return replace(config, gateway=replace(config.gateway, **said[GatewayConfig]), **said[Config])
 
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+def _look_at_name(variable: str, reading: Reading) -> None:
+    """A variable that is one of ours but for a letter or two would be overlooked in silence."""
+    known = (*VARIABLES, *OTHER_VARIABLES)
+    if variable.startswith("TRUNKLINE_") and variable not in known:
+        words = {name.removeprefix("TRUNKLINE_"): name for name in known}
+        if close := get_close_matches(variable.removeprefix("TRUNKLINE_"), words, n=1, cutoff=0.75):
+            reading.wrong_variable(variable, f"unknown variable, did you mean {words[close[0]]}?")
 
 
-def catalog_of(config: Config, wrong: Callable[[str, str], None] | None = None) -> Catalog:
+# --- what of it makes sense -------------------------------------------------------------------------------------------
+
+
+def _make_sense(config: Config, env: Mapping[str, str], reading: Reading) -> None:
+    """What the shapes cannot say: names that must exist, addresses and keys that must be there."""
+    catalog = catalog_of(config, reading.wrong)
+    names = names_of(config, catalog, book_of(config))
+    for name, provider in config.providers.items():
+        _check_headers_and_key(f"providers.{name}", provider, reading)
+    for name, target in config.targets.items():
+        path = f"targets.{name}"
+        _check_headers_and_key(path, target, reading)
+        with reading.complaining(f"{path}.model"):
+            row = catalog[names.split(target.model)[0]]
+            _check_options(path, target.options, row, reading.wrong)
+            with reading.complaining(f"{path}.base_url"):
+                address(row, env, target.base_url)
+    for model, answers in config.mock.items():
+        if not answers:
+            reading.wrong(f"mock.{model}", "has no answers")
+    _check_prices(config, names, reading)
+    _check_default(config.model, "model", "chat", names, catalog, reading)
+    _check_default(config.embedding_model, "embedding_model", "embeddings", names, catalog, reading)
+    if config.gateway.host not in LOOPBACK:
+        reading.wrong("gateway.host", f"must be a loopback address ({', '.join(LOOPBACK)}) while there are no keys")
+
+
+def _check_headers_and_key(path: str, said: TargetConfig | ProviderConfig, reading: Reading) -> None:
+    for header, value in said.headers.items():
+        if not _HEADER.fullmatch(header) or not value.isprintable():
+            reading.wrong(f"{path}.headers.{header}", "is no header: letters, digits and dashes, and one line of text")
+    if said.api_key and not said.api_key.startswith(KEYRING):  # a keyring may ask its owner: only when it is needed
+        with reading.complaining(f"{path}.api_key"):
+            secret(said.api_key)
+
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+def _check_options(path: str, options: Mapping[str, str], row: Provider, wrong: Wrong) -> None:
+    known = {*row.options, *row.option_env}
+    for option in options:
+        if option not in known:
+            hint = suggestion(option, sorted(known)) if known else "; it takes none"
+            wrong(f"{path}.options.{option}", f"{row.name} has no option '{option}'{hint}")
+
+
+def _check_prices(config: Config, names: Names, reading: Reading) -> None:
+    for name, entry in config.prices.items():
+        with reading.complaining(f"prices.{name}"):
+            names.split(name)
+        for bucket in entry.__struct_fields__:
+            dollars: Decimal | None = getattr(entry, bucket)
+            if dollars is not None and not (dollars.is_finite() and dollars >= 0):
+                reading.wrong(f"prices.{name}.{bucket}", f"must be dollars from 0 up, not {dollars}")
+
+
+def _check_default(
+    name: str | None, key: str, operation: Operation, names: Names, catalog: Catalog, reading: Reading
+) -> None:
+    if not name or reading.said(f"targets.{name}"):  # a target that is wrong has its complaint already
+        return
+    with reading.complaining(key):
+        provider = names.find(name, operation).provider
+        if all(dialect.operation != operation for dialect in catalog[provider].speaks):
+            reading.wrong(key, f"{provider} has no {operation}")
+
+
+# --- what it makes of what we know ------------------------------------------------------------------------------------
+
+Wrong = Callable[[str, str], None]
+"""Takes a path, and what is wrong there."""
+
+
+def catalog_of(config: Config, wrong: Wrong = lambda path, message: None) -> Catalog:
     """The catalog with the configuration's changes and additions."""
     rows = CATALOG
     for name, entry in config.providers.items():
         like = entry.like or name
-        if like not in rows:
-            if wrong is not None:
-                hint = _suggestion(like, rows.names()) or "; a new provider needs 'like: openai-compatible'"
-                wrong(f"providers.{name}", f"unknown provider '{like}'{hint}")
-            continue
-        row = rows[like]
-        changes: dict[str, Any] = {"name": name, "headers": {**row.headers, **entry.headers}}
-        changes["options"] = {**row.options, **entry.options}
-        if entry.base_url is not None:
-            changes["base_url"] = entry.base_url.rstrip("/")
-        if entry.like is not None:
-            changes["key_env"] = f"{name.upper().replace('-', '_')}_API_KEY" if row.key_env else None
-        rows = rows.with_rows(msgspec.structs.replace(row, **changes))
+        if like in rows:
+            _check_options(f"providers.{name}", entry.options, rows[like], wrong)
+            rows = rows.with_rows(_row(name, entry, rows[like]))
+        elif entry.like is not None:
+            wrong(f"providers.{name}.like", f"unknown provider '{like}'{suggestion(like, rows.names())}")
+        else:
+            close = get_close_matches(name, rows.names(), n=1)
+            hint = f"did you mean '{close[0]}'?" if close else "a new provider needs 'like: openai-compatible'"
+            wrong(f"providers.{name}", f"unknown provider '{name}', {hint}")
     return rows
 
 
-def schema() -> dict[str, Any]:
-    """The JSON schema of `trunkline.yaml`, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Config)}
+def _row(name: str, entry: ProviderConfig, row: Provider) -> Provider:
+    changed = replace(
+        row,
+        name=name,
+        headers={**row.headers, **entry.headers},
+        options={**row.options, **entry.options},
+        base_url=completed(entry.base_url, row.base_url) if entry.base_url else row.base_url,
+    )
+    if entry.like is None or row.key_env is None:
+        return changed
+    return replace(changed, key_env=f"{name.upper().replace('-', '_')}_API_KEY")
 
 
-_ENVIRONMENT: Mapping[str, tuple[str, type]] = {
-    "TRUNKLINE_MODEL": ("model", str),
-    "TRUNKLINE_EMBEDDING_MODEL": ("embedding_model", str),
-    "TRUNKLINE_TIMEOUT": ("timeout", float),
-    "TRUNKLINE_RETRIES": ("retries", int),
-}
-"""Variables that overrule the file."""
-
-_GATEWAY_ENVIRONMENT: Mapping[str, tuple[str, type]] = {
-    "TRUNKLINE_HOST": ("host", str),
-    "TRUNKLINE_PORT": ("port", int),
-    "TRUNKLINE_WORKERS": ("workers", int),
-}
+def names_of(config: Config, catalog: Catalog, facts: FactBook) -> Names:
+    """The names that the configuration gives a meaning to."""
+    return Names({name: target.model for name, target in config.targets.items()}, catalog, facts)
 
 
-def _with_environment(config: Config, env: Mapping[str, str]) -> tuple[Config, list[Mistake]]:
-    mistakes: list[Mistake] = []
-
-    def said(table: Mapping[str, tuple[str, type]]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for variable, (name, kind) in table.items():
-            if text := env.get(variable):
-                try:
-                    values[name] = kind(text)
-                except ValueError:
-                    mistakes.append(Mistake("environment", 0, variable, f"must be {_words_for(kind)}, not '{text}'"))
-        return values
-
-    gateway = msgspec.structs.replace(config.gateway, **said(_GATEWAY_ENVIRONMENT))
-    return msgspec.structs.replace(config, gateway=gateway, **said(_ENVIRONMENT)), mistakes
+def book_of(config: Config) -> FactBook:
+    """What is known of models, with the configuration's prices."""
+    return FactBook(_priced(config.prices))
 
 
-_TEXT = "tag:yaml.org,2002:str"
-_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*))?\}")
-_ADDRESS = re.compile(r"https?://[^/\s]+")
-_BAD = object()
-
-
-def _or_bad(value: Any) -> Any:
-    return _BAD if value is None else value
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
-def _suggestion(word: str, known: Any) -> str:
-    close = get_close_matches(word, list(known), n=1)
-    return f", did you mean '{close[0]}'?" if close else ""
-
-
-def _options(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
-
-
-_WORDS = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    dict: "a mapping",
-    list: "a list",
-}
-
-
-def _words_for(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return " or ".join(str(value) for value in get_args(hint))
-    words = [
-        _WORDS.get(get_origin(option) or option, str(option)) for option in _options(hint) if option is not type(None)
-    ]
-    return " or ".join(words)
+def _priced(prices: Mapping[str, PriceConfig]) -> Iterator[ModelFacts]:
+    for name, entry in prices.items():
+        provider, _, model = name.partition("/")
+        known = book().lookup(provider, model) or ModelFacts(provider=provider, model=model)
+        rates = Rates(
+            input=entry.input, output=entry.output, cache_read=entry.cache_read, cache_write=entry.cache_write
+        )
+        yield replace(known, provider=provider, model=model, prices=(rates,), sources=("the configuration",))

@@ -159,12 +159,6 @@ def test_more_calls_than_slots_are_all_answered(address: Address) -> None:
     assert found == [200] * len(threads)
 
 
-def test_an_answer_without_a_limit_gets_one(address: Address) -> None:
-    _, reply = chat(address, messages=CAPITAL, ignore_eos=True)
-    assert reply["choices"][0]["finish_reason"] == "length"
-    assert reply["usage"]["completion_tokens"] == serve.LONGEST
-
-
 def test_a_caller_that_hangs_up_stops_the_generation(model: LocalModel, address: Address) -> None:
     body = {"messages": CAPITAL, "stream": True, "ignore_eos": True, "max_tokens": 3000}
     response = open_post(address.chat_url, "/chat/completions", body, address.key.reveal())
@@ -406,6 +400,7 @@ def stream():
     print(local_model.pid, flush=True)
     return response
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits it ignored
 answer = stream()
 """
 
@@ -447,9 +442,13 @@ def run(program: str) -> tuple[int, list[int], str]:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether that process ends within a second."""
+    """Whether that process ends within a second. A zombie has ended: some first processes are slow to bury."""
     for _ in range(100):
-        if not Path(f"/proc/{pid}").exists():
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
             return True
         pause(0.01)
     return False

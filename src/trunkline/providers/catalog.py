@@ -164,6 +164,7 @@ ROWS = (
             defaults={"temperature": 0, "top_k": 1, "min_p": 0, "repeat_penalty": 1.1},
             accepts=OPEN_SERVER,
             tools_by_schema=True,  # its chat template ignores tools
+            defaults_with_tools={"repeat_penalty": 1.0},  # above 1 it shuns the very words it must copy
             keep_alive=False,  # kept connections broke in 3 of 50 runs after two concurrent streams
         ),
     ),

@@ -7,11 +7,12 @@ watched. Knows no rule: who is asked, how often and for how long is decided abov
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trunkline.vocabulary.calls import Answer, Call, Clock, Outcome, Step, Target
 from trunkline.vocabulary.errors import (
@@ -31,8 +32,6 @@ from trunkline.wire.classify import kept_headers
 from .catalog import Catalog
 from .flow import Flow, Piece, Reader, Watched
 from .provider import Provider
-
-T = TypeVar("T")
 
 FactsOf = Callable[[Target, Provider], Facts]
 """What a writer must know of a target: the row's quirks joined with the model's facts."""
@@ -68,7 +67,9 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
     else:
         request = call.request
         emulated = quirks.tools_by_schema and call.operation == "chat" and bool(request.tools)
-        written = dialect.request_to_wire(emulation.request(request) if emulated else request, facts)
+        if emulated:
+            request, facts = emulation.request(request), _emulating(facts)
+        written = dialect.request_to_wire(request, facts)
     if written.loss and call.rules.on_unsupported == "error":
         raise _unsupported(written.loss, call.target)
     body = {**written.body, **call.rules.extra_body}
@@ -80,6 +81,12 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
         quirks.keep_alive,
     )
     return Spoken(sending, dialect, passes, emulated, written.loss)
+
+
+def _emulating(facts: Facts) -> Facts:
+    """The facts for a request whose tools are emulated."""
+    quirks = facts.quirks
+    return replace(facts, quirks=replace(quirks, defaults={**quirks.defaults, **quirks.defaults_with_tools}))
 
 
 def _unsupported(loss: tuple[Loss, ...], target: Target) -> InvalidRequestError:
@@ -158,33 +165,33 @@ class _Conversation:
 
     async def hold(self, transport: Transport) -> Answer:
         """Send, and read what comes back: all of it, or up to the first content of a stream."""
-        receiving = await self._within(transport.send(self.spoken.sending))
+        try:
+            async with self.clock.deadline(self.call.deadline):
+                receiving = await transport.send(self.spoken.sending)
+                try:
+                    return await self._heard(receiving)
+                except BaseException:
+                    receiving.release()
+                    raise
+        except TimeoutError as error:
+            raise APITimeoutError(f"no answer within {self.call.rules.timeout:g} seconds") from error
+
+    async def _heard(self, receiving: Receiving) -> Answer:
         if self.call.stream and receiving.status < 400:
             return await self._open(receiving)
-        try:
-            body = await self._within(receiving.read())
-        except BaseException:
-            receiving.release()
-            raise
+        body = await receiving.read()
         if receiving.status >= 400:
             raise self.spoken.dialect.error_from_wire(receiving.status, receiving.headers, body)
         return self._whole(receiving, body)
 
-    async def _within(self, doing: Awaitable[T]) -> T:
-        """Wait for the network, but no longer than the call's deadline allows."""
-        try:
-            async with self.clock.deadline(self.call.deadline):
-                return await doing
-        except TimeoutError as error:
-            raise APITimeoutError(f"no answer within {self.call.rules.timeout:g} seconds") from error
-
     def _whole(self, receiving: Receiving, body: bytes) -> Answer:
         answer = self._answer(receiving, body=body, whole=lambda: self._read(answer, body))
         usage, finish = self.spoken.dialect.glance(body) if self.spoken.passes else (None, None)
-        if usage is None:  # translated, or something that a glance does not understand: an error in a 200, no JSON
+        if usage is not None:
+            answer.cost = self.price_of(self.call.target, usage)
+        else:  # translated, or something that a glance does not understand: an error in a 200, no JSON
             reply = answer.whole()
-            usage, finish = reply.usage, getattr(reply, "finish", None)
-        answer.cost = self.price_of(self.call.target, usage)
+            usage, finish, answer.cost = reply.usage, getattr(reply, "finish", None), reply.cost
         answer.end(Outcome(kind="finished", usage=usage, finish=finish))
         return answer
 

@@ -90,25 +90,21 @@ class Flow(Generic[Piece]):
 
     async def until_content(self) -> None:
         """Read on until the first content is in hand: from then on the stream belongs to this target."""
-        try:
-            while not self._reader.content and (piece := await self._next()) is not None:
-                self._held.append(piece)
-            if not self._held:
-                raise ResponseParseError("the provider answered with an empty stream", code="empty_stream")
-        except BaseException:
-            self._receiving.release()
-            raise
+        while not self._reader.content and not self._reader.ended:
+            self._held.append(self._read(await anext(self._chunks, None)))
+        if not any(self._held):
+            raise ResponseParseError("the provider answered with an empty stream", code="empty_stream")
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
         """What was held and what follows."""
         try:
             for piece in self._held:
+                self._finish_if_ended()
                 yield piece
-            while (piece := await self._next()) is not None:
-                if self._reader.ended:
-                    self._finish("finished")
+            while not self._reader.ended:
+                piece = self._read(await self._within_deadline())
+                self._finish_if_ended()
                 yield piece
-            self._finish("finished")
             await self._drain()
         except TrunklineError as error:
             kind: OutcomeKind = "cut" if isinstance(error, CutOff) else "error"
@@ -118,21 +114,26 @@ class Flow(Generic[Piece]):
             self._finish("cancelled")
             self._receiving.release()
 
-    async def _next(self) -> Piece | None:
-        """The next piece; None after the last. Every wait on the network is bounded by the call's deadline."""
-        if self._reader.ended:
-            return None
-        try:
-            async with self._clock.deadline(self._deadline):
-                data = await anext(self._chunks, None)
-        except TimeoutError as error:
-            raise APITimeoutError("the stream was not complete before the call's deadline") from error
-        return self._reader.feed(data) if data is not None else self._close()
-
-    def _close(self) -> Piece:
+    def _read(self, data: bytes | None) -> Piece:
+        """The piece that these bytes make; the last one when they are over."""
+        if data is not None:
+            return self._reader.feed(data)
         piece = self._reader.close()
         self._reader.ended = True
         return piece
+
+    async def _within_deadline(self) -> bytes | None:
+        """The next bytes from the network; None after the last."""
+        try:
+            async with self._clock.deadline(self._deadline):
+                return await anext(self._chunks, None)
+        except TimeoutError as error:
+            raise APITimeoutError("the stream was not complete before the call's deadline") from error
+
+    def _finish_if_ended(self) -> None:
+        """The terminal event is in hand: whoever takes this piece has the whole answer."""
+        if self._reader.ended:
+            self._finish("finished")
 
     async def _drain(self) -> None:
         with contextlib.suppress(TimeoutError, TrunklineError):

@@ -13,34 +13,48 @@ from trunkline.vocabulary.secret import Secret
 
 from .provider import Provider
 
+FILE = "file:"
+KEYRING = "keyring:"
 
-def secret(said: str) -> Secret:
-    """The key that the configuration names: the text itself, or where it is kept."""
-    place, colon, rest = said.partition(":")
-    if colon and place == "file":
-        return Secret(_from_file(Path(rest)))
-    if colon and place == "keyring":
-        return Secret(_from_keyring(rest))
-    return Secret(said.strip())
+
+def secret(said: str, where: str = "the key") -> Secret:
+    """The key that was said: the text itself, or where it is kept. `where` is what a complaint calls it."""
+    said = said.strip()
+    if said.startswith(FILE):
+        where = f"the key's file {said.removeprefix(FILE)}"
+        key = _from_file(said.removeprefix(FILE), where)
+    elif said.startswith(KEYRING):
+        key = _from_keyring(said.removeprefix(KEYRING))
+    else:
+        key = said
+    if not key:
+        raise ConfigurationError(f"{where} is empty")
+    if not key.isascii() or not key.isprintable():
+        raise ConfigurationError(f"{where} holds more than one line of plain characters: no header can carry it")
+    return Secret(key)
 
 
 def key_of(provider: Provider, env: Mapping[str, str], said: str | None) -> Secret | None:
     """A provider's key: its variable, else what the configuration says; None where there is none."""
     value = env.get(provider.key_env, "").strip() if provider.key_env else ""
     if value:
-        return secret(value)
+        return secret(value, f"the variable {provider.key_env}")
     return secret(said) if said else None
 
 
-def _from_file(path: Path) -> str:
+def _from_file(name: str, where: str) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
+        return Path(name).expanduser().read_text(encoding="utf-8-sig").strip()
     except OSError as error:
-        raise ConfigurationError(f"the key's file {path} cannot be read: {error.strerror}") from None
+        raise ConfigurationError(f"{where} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{where} is not text") from None
 
 
 def _from_keyring(place: str) -> str:
     service, _, name = place.partition("/")
+    if not service or not name:
+        raise ConfigurationError(f"'{KEYRING}{place}' names no key: write {KEYRING}service/name")
     try:
         import keyring
         import keyring.errors

@@ -169,7 +169,7 @@ class Answer:
     register is called synchronously, under cancellation too, and must only post.
     """
 
-    __slots__ = ("_endings", "_whole", "body", "chunks", "cost", "dialect", "events", "first_content", "headers",
+    __slots__ = ("_endings", "_reply", "_whole", "body", "chunks", "cost", "dialect", "events", "first_content", "headers",
                  "loss", "outcome", "passes", "release", "request_id", "target")  # fmt: skip
 
     def __init__(
@@ -207,6 +207,7 @@ class Answer:
         self.cost: Cost | None = None
         self.outcome: Outcome | None = None
         self._whole = whole
+        self._reply: Reply | EmbeddingReply | None = None
         self._endings: list[Callable[[Answer, Outcome], None]] = []
 
     @property
@@ -215,9 +216,11 @@ class Answer:
         return self._whole is None
 
     def whole(self) -> Any:
-        """The reply, for an answer that does not stream."""
-        assert self._whole is not None, "a stream has no whole reply"
-        return self._whole()
+        """The reply, for an answer that does not stream: read when first asked for."""
+        if self._reply is None:
+            assert self._whole is not None, "a stream has no whole reply"
+            self._reply = self._whole()
+        return self._reply
 
     def on_end(self, fn: Callable[[Answer, Outcome], None]) -> None:
         """Call `fn(answer, outcome)` when this answer has ended: at once if it has."""

@@ -35,6 +35,8 @@ class Quirks(Struct, frozen=True, kw_only=True):
     """Tools are emulated: the answer is constrained to a JSON schema that holds the call."""
     reasoning_key: str | None = None
     """The key of an assistant message under which the server wants its visible reasoning back."""
+    defaults_with_tools: Mapping[str, Any] = {}
+    """The same where tools are emulated; they go before `defaults`."""
     keep_alive: bool = True
     """Connections may be used again."""
 

@@ -1,9 +1,11 @@
 """Emulation: tools for a model that has none, by a JSON schema that its answer must fit.
 
 Owns the way a tool is put into words and its call is read back. The runtime constrains the grammar, so the answer is
-always valid JSON of the form below; whether it is wise is up to the model. Used where a row says `tools_by_schema`.
+always of the form below; whether it is wise is up to the model. Used where a row says `tools_by_schema`. The wording was
+measured on the embedded model (docs/local.md): the key `tool` must come first, the way out needs the same first key, and
+examples help more than explanations.
 
-    {"tool": "get_weather", "arguments": {"city": "Paris"}}      or, where it may, {"answer": "…"}
+    {"tool": "get_weather", "arguments": {"city": "Paris"}}    or, where it may,    {"tool": "none", "answer": "…"}
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from trunkline.vocabulary.events import (
     TextDelta,
     ToolCallStarted,
 )
-from trunkline.vocabulary.messages import Message
+from trunkline.vocabulary.messages import Message, said, system_text
 from trunkline.vocabulary.parts import AnyPart, Text, ToolCall, ToolResult
 from trunkline.vocabulary.protocols import Decoder, Json
 from trunkline.vocabulary.replies import Choice, Reply
@@ -32,65 +34,82 @@ from trunkline.vocabulary.tools import ResponseFormat, Tool, ToolChoice
 from .fields import an_object
 
 
+NONE = "none"
+
+_EXAMPLES = (
+    ("What time is it in Rome?", {"tool": "get_time", "arguments": {"city": "Rome"}}),
+    ("Who are you?", {"tool": NONE, "answer": "I am a helpful assistant."}),
+    ("Multiply 6 by 7.", {"tool": "multiply", "arguments": {"x": 6, "y": 7}}),
+    ("Hello!", {"tool": NONE, "answer": "Hello! How can I help?"}),
+)
+"""Turns that show the form. Their tools need not exist: the grammar allows only those that do."""
+
+
 def request(asked: Request) -> Request:
-    """The same request without tools: they stand in the system prompt, and a schema makes the answer a call."""
+    """The same request without tools: they stand in the system prompt, and a schema makes the answer a call.
+
+    Once a tool has answered, the model is asked for words: offered its tools again, it repeats the call.
+    """
     tools = [tool for tool in asked.tools if isinstance(tool, Tool)]
     choice = asked.tool_choice or ToolChoice()
-    messages = tuple(_without_tools(message) for message in asked.messages)
-    plain = replace(asked, tools=(), tool_choice=None, messages=messages)
-    if choice.mode == "none" or not tools:
+    told = _told(asked.messages)
+    plain = replace(asked, tools=(), tool_choice=None, messages=told)
+    answered = choice.mode == "auto" and any(isinstance(part, ToolResult) for part in asked.messages[-1].parts)
+    if choice.mode == "none" or not tools or answered:
         return plain
     if choice.mode == "tool":
         tools = [tool for tool in tools if tool.name == choice.name] or tools
     may_answer = choice.mode == "auto"
-    form = ResponseFormat("schema", _schema(tools, may_answer), "call")
-    return replace(plain, response_format=form, messages=(_instruction(tools, may_answer), *messages))
+    shown = (*_instruction(told, tools, may_answer), *(message for message in told if message.role not in _SYSTEM))
+    return replace(plain, response_format=ResponseFormat("schema", _schema(tools, may_answer), "call"), messages=shown)
+
+
+_SYSTEM = frozenset({"system", "developer"})
 
 
 def _schema(tools: Sequence[Tool], may_answer: bool) -> Json:
-    forms = [_call_schema(tool) for tool in tools]
+    forms = [_object({"tool": {"const": tool.name}, "arguments": tool.parameters}) for tool in tools]
     if may_answer:
-        forms.append(_object({"answer": {"type": "string"}}))
+        forms.append(_object({"tool": {"const": NONE}, "answer": {"type": "string"}}))
     return forms[0] if len(forms) == 1 else {"anyOf": forms}
-
-
-def _call_schema(tool: Tool) -> Json:
-    return _object({"tool": {"const": tool.name}, "arguments": tool.parameters})
 
 
 def _object(properties: Json) -> Json:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _instruction(tools: Sequence[Tool], may_answer: bool) -> Message:
-    lines = [
-        "You are a helpful assistant. Answer with a JSON object that calls one of these tools:",
-        *(f"- {tool.name}: {tool.description or ''} {_arguments(tool)}" for tool in tools),
-    ]
+def _instruction(messages: Sequence[Message], tools: Sequence[Tool], may_answer: bool) -> list[Message]:
+    """The system prompt that names the tools, and turns that show how they are called."""
+    lines = [system_text(messages) or "You are a helpful assistant.", "You can call these functions:"]
+    for tool in tools:
+        function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+        lines.append(msgspec.json.encode(function).decode())
+    rule = 'If a function helps to answer, call it: {"tool": name, "arguments": {...}}.'
     if may_answer:
-        lines.append('If no tool is needed, answer with {"answer": "…"}.')
-    return Message("system", (Text("\n".join(lines)),))
+        rule += ' If the user just talks or asks something else, answer: {"tool": "none", "answer": "..."}.'
+    lines.append(rule)
+    turns = [said("system", "\n".join(lines))]
+    for question, answer in _EXAMPLES:
+        if may_answer or answer["tool"] != NONE:
+            turns += [said("user", question), said("assistant", msgspec.json.encode(answer).decode())]
+    return turns
 
 
-def _arguments(tool: Tool) -> str:
-    return msgspec.json.encode(tool.parameters.get("properties", {})).decode()
-
-
-def _without_tools(message: Message) -> Message:
-    if not any(isinstance(part, ToolCall | ToolResult) for part in message.parts):
-        return message
-    role = "user" if message.role == "tool" else message.role
-    return Message(role, tuple(_in_words(part) for part in message.parts), name=message.name)
-
-
-def _in_words(part: AnyPart) -> AnyPart:
-    match part:
-        case ToolCall():
-            return Text(f'{{"tool": "{part.name}", "arguments": {part.arguments}}}')
-        case ToolResult():
-            return Text(f"The tool answered: {part.text}")
-        case _:
-            return part
+def _told(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The conversation with its calls and their results in words."""
+    names = {part.id: part.name for message in messages for part in message.parts if isinstance(part, ToolCall)}
+    told: list[Message] = []
+    for message in messages:
+        rest = tuple(part for part in message.parts if not isinstance(part, ToolCall | ToolResult))
+        for part in message.parts:
+            if isinstance(part, ToolResult):
+                name = names.get(part.call_id, "a tool")
+                told.append(said("assistant", f"I looked it up with {name}. It says: {part.text}"))
+        if rest:
+            told.append(replace(message, parts=rest))
+    if any(isinstance(part, ToolResult) for part in messages[-1].parts) and told[-1].role == "assistant":
+        told.append(said("user", "So what is the answer? Say it in one sentence."))
+    return tuple(told)
 
 
 def reply(answered: Reply) -> Reply:
@@ -100,19 +119,19 @@ def reply(answered: Reply) -> Reply:
 
 
 def _choice(choice: Choice) -> Choice:
-    parts = _said(choice.message.text, choice.index)
+    parts = _meant(choice.message.text, choice.index)
     message = replace(choice.message, parts=parts)
     return replace(choice, message=message, finish=_finish(parts, choice.finish))
 
 
-def _said(text: str, choice: int) -> tuple[AnyPart, ...]:
+def _meant(text: str, choice: int) -> tuple[AnyPart, ...]:
     """The parts that an answer of the schema's form stands for."""
     try:
         value: Any = msgspec.json.decode(text)
     except msgspec.MsgspecError:  # cut by max_tokens: the text is all there is
         return (Text(text),)
     form = an_object(value)
-    if isinstance(name := form.get("tool"), str):
+    if isinstance(name := form.get("tool"), str) and name != NONE:
         arguments = msgspec.json.encode(form.get("arguments", {})).decode()
         return (ToolCall(f"call_{choice}_{crc32(text.encode()):08x}", name, arguments),)
     return (Text(str(form.get("answer", text))),)
@@ -152,7 +171,7 @@ class _Calls:
 
     def _finished(self, event: Finished) -> list[Event]:
         choice = event.choice
-        parts = _said("".join(self._words.pop(choice, [])), choice)
+        parts = _meant("".join(self._words.pop(choice, [])), choice)
         events: list[Event] = []
         for part in parts:
             if isinstance(part, ToolCall):

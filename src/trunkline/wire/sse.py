@@ -9,51 +9,71 @@ from __future__ import annotations
 import re
 
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
+_LONGEST = 3
+"""A blank line has four bytes at most: so many of them may have come before."""
 _BOM = b"\xef\xbb\xbf"
 
 
 class Frames:
     """Cuts a byte stream into frames: the raw text of one event each, its blank line included."""
 
-    __slots__ = ("_buffer", "_fresh")
+    __slots__ = ("_fresh", "_pending", "_tail")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._pending: list[bytes] = []
+        """The pieces of a frame whose end has not come: joined once, however many they are."""
+        self._tail = b""
+        """Their last bytes, in which its end may have begun."""
         self._fresh = True
 
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that these bytes complete. Joined, all frames and the rest are the stream, byte for byte."""
-        if self._fresh and data:
+        if self._fresh:
             data = self._without_bom(data)
-        buffer = self._buffer + data if self._buffer else data
-        if b"\r" in buffer:
-            return self._feed_any(buffer)
-        *whole, self._buffer = buffer.split(b"\n\n")
-        return [frame + b"\n\n" for frame in whole]
+        if self._pending:
+            near = self._tail + data
+            if not _ends(near):
+                self._pending.append(data)
+                self._tail = near[-_LONGEST:]
+                return []
+            data = b"".join([*self._pending, data])
+        frames, rest = _cut_any(data) if b"\r" in data else _cut(data)
+        self._pending = [rest] if rest else []
+        self._tail = rest[-_LONGEST:]
+        return frames
 
     def close(self) -> bytes:
         """What is left when the bytes are over: an event whose blank line never came, or nothing."""
-        rest, self._buffer = self._buffer, b""
+        rest, self._pending = b"".join(self._pending), []
         return rest
 
-    def _feed_any(self, buffer: bytes) -> list[bytes]:
-        frames: list[bytes] = []
-        start = 0
-        for end in _BLANK_LINE.finditer(buffer):
-            frames.append(buffer[start : end.end()])
-            start = end.end()
-        self._buffer = buffer[start:]
-        return frames
-
     def _without_bom(self, data: bytes) -> bytes:
-        data = self._buffer + data
-        self._buffer = b""
-        if data.startswith(_BOM):
-            self._fresh = False
-            return data[3:]
-        if not _BOM.startswith(data):  # long enough to tell that there is none
-            self._fresh = False
-        return data
+        data = b"".join([*self._pending, data])
+        self._pending = []
+        if _BOM.startswith(data):  # as yet too short to tell, or the mark and nothing else
+            self._pending = [data] if data != _BOM else []
+            self._fresh = data != _BOM
+            return b""
+        self._fresh = False
+        return data.removeprefix(_BOM)
+
+
+def _ends(data: bytes) -> bool:
+    return _BLANK_LINE.search(data) is not None if b"\r" in data else b"\n\n" in data
+
+
+def _cut(data: bytes) -> tuple[list[bytes], bytes]:
+    *whole, rest = data.split(b"\n\n")
+    return [frame + b"\n\n" for frame in whole], rest
+
+
+def _cut_any(data: bytes) -> tuple[list[bytes], bytes]:
+    frames: list[bytes] = []
+    start = 0
+    for end in _BLANK_LINE.finditer(data):
+        frames.append(data[start : end.end()])
+        start = end.end()
+    return frames, data[start:]
 
 
 def data_of(frame: bytes) -> bytes:

@@ -5,6 +5,7 @@ it in a child process that speaks OpenAI's HTTP on a loopback port, and `launche
 To the rest of the house `local` is one more OpenAI-compatible address.
 
     launcher.py      the parent's side: one child, started at first use, gone when we are
+    transport.py     requests for `local`, carried to wherever that child listens
     serve.py         the child's side: its life, and the chat model
     embeddings.py    text to vectors
     vectors_http.py  those vectors over HTTP, as OpenAI says it

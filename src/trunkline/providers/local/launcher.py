@@ -94,6 +94,12 @@ class LocalModel:
         if child is not None:
             child.disown()
 
+    def let_go(self) -> None:
+        """When the program ends: leave the child to the kernel, which closes its stdin with ours."""
+        child = self._child
+        if child is not None:
+            child.let_go()
+
 
 class _Child:
     """One run of `serve.py`, from its start to its end."""
@@ -101,14 +107,22 @@ class _Child:
     def __init__(self) -> None:
         self.address: Address | None = None
         self._key = secrets.token_urlsafe(32)
-        self.process = subprocess.Popen(  # noqa: S603  # our own words only
-            _command(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,  # no buffer, no buffer's lock: a fork may close the pipe at any moment
-            start_new_session=True,  # what the terminal sends to our group is for us to act on
-        )
+        self._ending = threading.Lock()
+        its_end, self._lifeline = os.pipe()
+        try:
+            self.process = subprocess.Popen(  # noqa: S603  # our own words only
+                _command(),
+                stdin=its_end,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,  # no buffer, no buffer's lock: a fork may close the pipe at any moment
+                start_new_session=True,  # what the terminal sends to our group is for us to act on
+            )
+        except BaseException:
+            os.close(self._lifeline)
+            raise
+        finally:
+            os.close(its_end)
 
     @property
     def alive(self) -> bool:
@@ -131,29 +145,39 @@ class _Child:
         return Address(line["chat_url"], line["embeddings_url"], Secret(self._key))
 
     def end(self) -> None:
-        _close(self.process.stdin)
-        try:
-            self.process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self._close_output()
+        with self._ending:  # whoever starts it and whoever closes it may both see that it must end
+            self._cut_lifeline()
+            try:
+                self.process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self._close_output()
+
+    def let_go(self) -> None:
+        """From here on it is nobody's child: collecting the Popen neither waits for it nor warns of it."""
+        self.process.returncode = 0
 
     def disown(self) -> None:
-        self.process.returncode = 0  # so that its collection neither waits for it nor warns of it
-        _close(self.process.stdin)
+        self.let_go()
+        self._cut_lifeline()
         self._close_output()
 
     def _converse(self) -> dict[str, str] | None:
         """Hand over the key; hear the one line that the child says, or None if it ended without a word."""
-        stdin, stdout = self.process.stdin, self.process.stdout
-        if stdin is None or stdout is None:
+        stdout = self.process.stdout
+        if stdout is None:
             return None
         try:
-            stdin.write(self._key.encode() + b"\n")
+            os.write(self._lifeline, self._key.encode() + b"\n")
             return msgspec.json.decode(stdout.readline(), type=dict[str, str])
         except (OSError, ValueError, msgspec.DecodeError):
             return None
+
+    def _cut_lifeline(self) -> None:
+        lifeline, self._lifeline = self._lifeline, -1
+        if lifeline >= 0:
+            os.close(lifeline)
 
     def _explain(self, *, late: bool) -> NoReturn:
         if late:
@@ -192,13 +216,17 @@ def _after_fork_in_child() -> None:
         model.forget()
 
 
-def _close_all() -> None:
+def _at_exit() -> None:
+    # The kernel closes the pipes in a moment. Doing it here would break what a daemon thread still reads, aloud.
     for model in list(_models):
-        model.close()
+        model.let_go()
 
 
-os.register_at_fork(before=_spawning.acquire, after_in_parent=_spawning.release, after_in_child=_after_fork_in_child)
-atexit.register(_close_all)
+if sys.platform != "win32":
+    os.register_at_fork(
+        before=_spawning.acquire, after_in_parent=_spawning.release, after_in_child=_after_fork_in_child
+    )
+atexit.register(_at_exit)
 
 local_model = LocalModel()
 """The one that a process shares."""

@@ -36,6 +36,8 @@ def main() -> NoReturn:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)  # sent to the whole group, they are the parent's to decide
     key = sys.stdin.buffer.readline().decode().strip()
+    if not key:
+        os._exit(1)  # nobody speaks to us: the runtime would take an empty key for no lock at all
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         chat = _chat_server(key)
@@ -78,13 +80,23 @@ def _chat_server(key: str) -> Any:
 
 
 def threads() -> int:
-    """Two, or what TRUNKLINE_LOCAL_THREADS says: a small model gains little from more."""
+    """What TRUNKLINE_LOCAL_THREADS says; else one for each core but one, two at most.
+
+    The threads wait for each other by spinning: where two must share a core with the caller's own work, they yield a
+    few tokens a second instead of a hundred. One alone does not mind company.
+    """
     word = os.environ.get("TRUNKLINE_LOCAL_THREADS", "")
     if not word:
-        return min(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        return min(2, max(1, _cores() - 1))
     if word.isdecimal() and int(word) > 0:
         return int(word)
     raise ConfigurationError(f"TRUNKLINE_LOCAL_THREADS is a number of threads, not {word!r}.")
+
+
+def _cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))  # a container may be given fewer than the machine has
+    return os.cpu_count() or 1
 
 
 def runtime() -> Any:

@@ -12,15 +12,13 @@ from trunkline.vocabulary.errors import ConfigurationError
 from trunkline.vocabulary.protocols import Receiving, Sending, Transport
 
 from . import weights
-from .launcher import LocalModel
-
-_shared = LocalModel()
+from .launcher import LocalModel, local_model
 
 
 class LocalTransport:
     """Sends over `http` to wherever the model listens."""
 
-    def __init__(self, http: Transport, model: LocalModel = _shared) -> None:
+    def __init__(self, http: Transport, model: LocalModel = local_model) -> None:
         self._http = http
         self._model = model
 

@@ -263,8 +263,6 @@ class MessagesEncoder:
         self._open: tuple[str, int] | None = None
         """What the open block is, and the place of its part in the message."""
         self._arguments: list[str] = []
-        self._done: set[int] = set()
-        """Tool calls whose block has been closed."""
         self._waiting: list[Event] = []
 
     def encode(self, events: list[Event]) -> bytes:
@@ -313,7 +311,7 @@ class MessagesEncoder:
                 return self._delta("thinking", index, {"type": "signature_delta", "signature": event.signature})
             case Cited() if event.citation.dialect == name:
                 return self._delta("text", index, {"type": "citations_delta", "citation": event.citation.body})
-            case ToolCallStarted() if index not in self._done:
+            case ToolCallStarted():
                 body: Json = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
                 return self._start("tool_use", index, {**body, **known(event.extra, *_CALL_EXTRA)})
             case ArgumentsDelta() if self._open == ("tool_use", index):
@@ -344,8 +342,6 @@ class MessagesEncoder:
     def _stop(self) -> bytes:
         if self._open is None:
             return b""
-        if self._open[0] == "tool_use":
-            self._done.add(self._open[1])
         self._open = None
         return _frame({"type": "content_block_stop", "index": self._index})
 

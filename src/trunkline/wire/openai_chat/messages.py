@@ -236,8 +236,8 @@ def assistant_to_wire(
             case ToolCall():
                 function = {"name": part.name, "arguments": part.arguments}
                 calls.append({"id": part.id, "type": "function", "function": function, **part.extra})
-            case Refusal() if not spoken:
-                body["refusal"] = part.text
+            case Refusal():
+                body["refusal"] = body.get("refusal", "") + part.text
             case Thinking():
                 key = key_of(part)
                 if key == "content":
