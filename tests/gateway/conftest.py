@@ -46,7 +46,9 @@ def running(script, config="{}"):
     assert not mistakes
     records = []
     app = App(Engine(Snapshot(settings, env), Runtime(mock=settings.mock, sinks=[records.append])))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="on", log_level="warning", access_log=False, timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, lifespan="on", log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    )
     server.install_signal_handlers = lambda: None
     serving = asyncio.run_coroutine_threadsafe(server._serve(), loop)
     while not server.started:
@@ -67,6 +69,16 @@ def running(script, config="{}"):
 @pytest.fixture
 def gateway_for():
     """`gateway_for(script)`: a gateway whose providers answer as scripted."""
+    yield from _starter()
+
+
+@pytest.fixture(scope="module")
+def lasting_gateway_for():
+    """The same, for gateways that all tests of a file share: starting and stopping one takes a fifth of a second."""
+    yield from _starter()
+
+
+def _starter():
     open_ones = []
 
     def start(script, config="{}"):

@@ -3,11 +3,12 @@
 import http.client
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
-from samples import chat, chunks
 
+from samples import chat, chunks
 from trunkline.testing import Told, reply, stream
 
 ASK = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hi"}]}
@@ -25,9 +26,16 @@ def call(gateway, method="POST", path="/v1/chat/completions", body=ASK, **header
     return answer
 
 
+@pytest.fixture(scope="module")
+def shared(lasting_gateway_for):
+    return lasting_gateway_for([reply(200, chat("Paris."))], "gateway: {max_body: 10000}")
+
+
 @pytest.fixture
-def gateway(gateway_for):
-    return gateway_for([reply(200, chat("Paris."))], "gateway: {max_body: 10000}")
+def gateway(shared):
+    shared.upstream.served.clear()
+    shared.records.clear()
+    return shared
 
 
 def test_an_answer_says_who_answered(gateway):
@@ -156,7 +164,7 @@ def test_a_client_that_leaves_while_its_stream_has_not_begun(gateway_for):
 
 def test_a_stream_that_fails_before_its_first_content_has_a_status(gateway_for):
     gateway = gateway_for([reply(503, {"error": {"message": "busy"}})], "retries: 0")
-    status, headers, body = call(gateway, body={**ASK, "stream": True})
+    status, _, body = call(gateway, body={**ASK, "stream": True})
     assert status == 503
     assert "busy" in msgspec.json.decode(body)["error"]["message"]
 
@@ -194,8 +202,6 @@ def test_the_key_never_comes_back(gateway_for):
 
 
 def test_a_hundred_at_once(gateway_for):
-    from concurrent.futures import ThreadPoolExecutor
-
     gateway = gateway_for(lambda asked: reply(200, chat(asked.json["messages"][0]["content"])))
 
     def ask(at):

@@ -1,11 +1,13 @@
 """The official SDKs, unmodified, against the gateway over a loopback socket: any of them with any provider."""
 
+import http.client
+
 import anthropic
 import msgspec
 import openai
 import pytest
-from samples import chat, chunks, message, message_events, vectors
 
+from samples import chat, chunks, message, message_events, vectors
 from trunkline.testing import Told, reply, stream
 
 KEY = "sk-upstream-123456"
@@ -34,9 +36,9 @@ def either(asked) -> Told:
 MODELS = ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5"]
 
 
-@pytest.fixture
-def gateway(gateway_for):
-    return gateway_for(either)
+@pytest.fixture(scope="module")
+def gateway(lasting_gateway_for):
+    return lasting_gateway_for(either)
 
 
 @pytest.fixture
@@ -146,10 +148,8 @@ def test_tools_the_other_way(gateway_for):
 
 def test_the_same_dialect_passes_value_for_value(gateway_for):
     gateway = gateway_for([reply(200, chat("Paris."))])
-    odd = '{"model": "openai/gpt-4o-mini" , "messages":[ {"role":"user","content":"h\\u00e9"} ], "seed": 12345678901234567890,'
-    odd += ' "future_key": {"b": 1.10, "a": [ ] }}'
-    import http.client
-
+    odd = '{"model": "openai/gpt-4o-mini" , "messages":[ {"role":"user","content":"h\\u00e9"} ],'
+    odd += ' "seed": 12345678901234567890, "future_key": {"b": 1.10, "a": [ ] }}'
     connection = http.client.HTTPConnection(gateway.url.removeprefix("http://"))
     connection.request("POST", "/v1/chat/completions", odd, {"content-type": "application/json"})
     answer = connection.getresponse()
@@ -218,7 +218,7 @@ def test_a_stream_that_breaks_is_an_error_for_the_openai_sdk(gateway_for, model)
     gateway = gateway_for([Told(headers={"content-type": "text/event-stream"}, pieces=pieces, cut=True)])
     with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="x", max_retries=0) as gpt:
         seen = []
-        with pytest.raises(openai.APIError, match="broke off|ended before"):
+        with pytest.raises(openai.APIError, match=r"broke off|ended before"):
             for chunk in gpt.chat.completions.create(model=model, messages=QUESTION, stream=True):
                 seen.append(chunk.choices[0].delta.content or "")
     assert "".join(seen) == "Par"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ ASKED = Request(model="m", messages=(), include_usage=True)
 def pieces(raw: bytes, *cuts: int) -> list[bytes]:
     """`raw` cut at these places."""
     places = sorted({0, *(cut % (len(raw) + 1) for cut in cuts), len(raw)})
-    return [raw[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [raw[start:end] for start, end in pairwise(places)]
 
 
 def every(raw: bytes, step: int) -> list[bytes]:

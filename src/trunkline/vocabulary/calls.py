@@ -169,8 +169,24 @@ class Answer:
     register is called synchronously, under cancellation too, and must only post.
     """
 
-    __slots__ = ("_endings", "_reply", "_whole", "body", "chunks", "cost", "dialect", "events", "first_content", "headers",
-                 "loss", "outcome", "passes", "release", "request_id", "target")  # fmt: skip
+    __slots__ = (
+        "_endings",
+        "_reply",
+        "_whole",
+        "body",
+        "chunks",
+        "cost",
+        "dialect",
+        "events",
+        "first_content",
+        "headers",
+        "loss",
+        "outcome",
+        "passes",
+        "release",
+        "request_id",
+        "target",
+    )
 
     def __init__(
         self,

@@ -1,11 +1,12 @@
 """Emulation: tools for a model that has none, by a JSON schema that its answer must fit.
 
 Owns the way a tool is put into words and its call is read back. The runtime constrains the grammar, so the answer is
-always of the form below; whether it is wise is up to the model. Used where a row says `tools_by_schema`. The wording was
-measured on the embedded model (docs/local.md): the key `tool` must come first, the way out needs the same first key, and
+always of the form below; whether it is wise is up to the model. Used where a row says `tools_by_schema`. The wording
+was measured on the embedded model (docs/local.md): the key `tool` comes first, the way out has the same first key, and
 examples help more than explanations.
 
-    {"tool": "get_weather", "arguments": {"city": "Paris"}}    or, where it may,    {"tool": "none", "answer": "…"}
+    {"tool": "get_weather", "arguments": {"city": "Paris"}}
+    {"tool": "none", "answer": "…"}                            where it may answer in words
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import ResponseFormat, Tool, ToolChoice
 
 from .fields import an_object
-
 
 NONE = "none"
 
