@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from samples import chat, chunks, message, message_events, vectors
 
 import trunkline
+from samples import chat, chunks, message, message_events, vectors
 from trunkline import (
     AllTargetsFailed,
     APIConnectionError,

@@ -2,14 +2,60 @@
 
 import trunkline
 
-PUBLIC = """
-AllTargetsFailed APIConnectionError APITimeoutError AsyncClient AsyncStream Audio AuthenticationError BudgetError Client
-Config ConfigurationError ContentPolicyError ContextWindowError CutOff EmbeddingReply Event File Image
-InvalidRequestError LimitError Message MockAnswer ModelError ModelNotRegistered OverloadedError Provider RateLimitError
-Record Rendered Reply ResourceExhaustedError ResponseFormat ResponseParseError ServiceError Stream Text Thinking Tool
-ToolCall ToolChoice ToolResult TrunklineError UnknownProvider Usage __version__ audio complete embed file image said
-stream
-""".split()
+PUBLIC = [
+    "APIConnectionError",
+    "APITimeoutError",
+    "AllTargetsFailed",
+    "AsyncClient",
+    "AsyncStream",
+    "Audio",
+    "AuthenticationError",
+    "BudgetError",
+    "Client",
+    "Config",
+    "ConfigurationError",
+    "ContentPolicyError",
+    "ContextWindowError",
+    "CutOff",
+    "EmbeddingReply",
+    "Event",
+    "File",
+    "Image",
+    "InvalidRequestError",
+    "LimitError",
+    "Message",
+    "MockAnswer",
+    "ModelError",
+    "ModelNotRegistered",
+    "OverloadedError",
+    "Provider",
+    "RateLimitError",
+    "Record",
+    "Rendered",
+    "Reply",
+    "ResourceExhaustedError",
+    "ResponseFormat",
+    "ResponseParseError",
+    "ServiceError",
+    "Stream",
+    "Text",
+    "Thinking",
+    "Tool",
+    "ToolCall",
+    "ToolChoice",
+    "ToolResult",
+    "TrunklineError",
+    "UnknownProvider",
+    "Usage",
+    "__version__",
+    "audio",
+    "complete",
+    "embed",
+    "file",
+    "image",
+    "said",
+    "stream",
+]
 
 
 def test_public_names():
