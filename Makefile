@@ -38,7 +38,7 @@ models: .venv/ready  ## regenerate the facts about models from their sources in 
 	@$(BIN)/python scripts/models.py
 
 bench: .venv/ready  ## measure ourselves beside the peers (minutes; bench/README.md)
-	@sh bench/run
+	@sh bench/run --output bench/RESULTS.md
 
 requirements:  ## resolve pyproject.toml anew into requirements.txt
 	@sh scripts/setup requirements

@@ -192,6 +192,10 @@ def test_what_a_variable_holds_is_never_quoted_in_a_complaint():
         ),
         ("providers:\n  openai: {base_url: ftp://h}", "providers.openai.base_url: must be an http(s):// address"),
         ("targets:\n  a: {model: azure/x}", ":2: targets.a.base_url: azure has no address: set AZURE_API_BASE"),
+        (
+            "targets:\n  a: {model: mock/x, base_url: 'http://h'}",
+            "mock is not reached by an address: leave base_url out",
+        ),
         # options and headers
         (
             "targets:\n  a: {model: azure/x, base_url: 'http://h', options: {api_verison: x}}",

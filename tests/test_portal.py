@@ -133,7 +133,11 @@ def run(code: str, upstream=None, timeout: float = 30) -> subprocess.CompletedPr
     url = upstream.url if upstream else ""
     program = f"import trunkline, os\nURL = {url!r}\nKEY = {KEY!r}\n" + textwrap.dedent(code)
     return subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program], capture_output=True, text=True, timeout=timeout, check=False
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
 
 

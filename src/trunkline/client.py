@@ -69,6 +69,8 @@ class AsyncClient:
         runtime: Runtime | None = None,
         env: Mapping[str, str] | None = None,
     ) -> None:
+        if mock is not None and runtime is not None:
+            raise ConfigurationError("the runtime has the mock: give it the scripts, as in Runtime(mock=…)")
         loaded = _loaded(config, os.environ if env is None else env)
         snapshot = Snapshot(loaded, env)
         self._engine = Engine(snapshot, runtime or Runtime(mock=mock or loaded.mock))
@@ -326,9 +328,13 @@ def _split(options: Mapping[str, Any]) -> tuple[Rules, dict[str, Any]]:
     for name in ("fallbacks", "tags"):
         if isinstance(value := rules.get(name), str):
             raise ConfigurationError(f"{name} is a list, as in {name}=['{value}']")
-    if "timeout" in rules and rules["timeout"] is not None and rules["timeout"] <= 0:
-        raise ConfigurationError("timeout is in seconds and must be above 0")
     try:
-        return (msgspec.convert(rules, Rules) if rules else NO_RULES), settings
+        said = msgspec.convert(rules, Rules) if rules else NO_RULES
     except msgspec.ValidationError as error:
-        raise ConfigurationError(str(error)) from None
+        what, _, path = str(error).partition(" - at `$.")
+        raise ConfigurationError(f"{path.rstrip('`')}: {what[:1].lower()}{what[1:]}") from None
+    if said.timeout is not None and said.timeout <= 0:
+        raise ConfigurationError("timeout is in seconds and must be above 0")
+    if said.retries is not None and said.retries < 0:
+        raise ConfigurationError("retries is a number from 0 up")
+    return said, settings

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from trunkline.config import BUILT_IN_MODEL, Config, TargetConfig, book_of, catalog_of, names_of
+from trunkline.config import BUILT_IN_MODEL, Config, Named, TargetConfig, address, book_of, catalog_of, names_of
 from trunkline.models.cost import price
 from trunkline.models.facts import ModelFacts
-from trunkline.naming import Named, address
 from trunkline.providers.catalog import Catalog
 from trunkline.providers.keys import key_of, secret
 from trunkline.providers.provider import Provider
@@ -144,7 +143,8 @@ class Snapshot:
         if target.key is not None:
             own = said is not None and said.api_key
             return True, f"key from {provider.key_env if self._env.get(provider.key_env) and not own else 'the file'}"
-        if provider.key_optional and (provider.name in self.config.providers or target.base_url != provider.base_url):
+        named = said is not None or provider.name in self.config.providers or target.base_url != provider.base_url
+        if provider.key_optional and named:  # somebody has said that there is such a server
             return True, f"at {target.base_url}, without a key"
         if provider.key_optional:
             return False, f"{provider.base_env[0]} is not set; {provider.name}/<model> asks {target.base_url}"

@@ -17,6 +17,8 @@ COMMANDS = {
     "check": "find every mistake in trunkline.yaml, calling no one",
     "local": "the embedded model",
 }
+INTERRUPTED = 130
+"""The exit code of a program that Ctrl-C ended, as shells have it."""
 
 
 class _Commands(click.Group):
@@ -35,11 +37,6 @@ class _Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        return super().resolve_command(ctx, args)
-
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="trunkline")
@@ -48,7 +45,8 @@ def trunkline() -> None:
 
 
 def main() -> None:
-    """The entry point: errors that we know are one line on stderr and exit code 1 (or 130 for Ctrl-C)."""
+    """The entry point. What we know to go wrong is told on stderr, with exit code 1; a wrong command line is 2, Ctrl-C
+    130. A reader that closes the pipe early is click's to notice."""
     from trunkline.vocabulary.errors import TrunklineError
 
     try:
@@ -57,9 +55,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)
+        sys.exit(INTERRUPTED)
     except TrunklineError as error:
         click.echo(f"trunkline: {error}", err=True)
         sys.exit(1)

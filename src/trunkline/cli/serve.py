@@ -18,9 +18,11 @@ SHOWN = 8
 
 @click.command()
 @click.option("--host", help="a loopback address; 127.0.0.1 unless the configuration says otherwise")
-@click.option("--port", type=int, help="4000 unless the configuration says otherwise; 0 takes a free one")
-@click.option("--workers", type=int, help="processes that share the port")
-@click.option("--config", type=click.Path(exists=True), help="a configuration file other than trunkline.yaml")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="4000 unless the configuration says otherwise; 0 takes a free one"
+)
+@click.option("--workers", type=click.IntRange(1), help="processes that share the port")
+@click.option("--config", type=click.Path(), help="a configuration file other than trunkline.yaml")
 def command(host: str | None, port: int | None, workers: int | None, config: str | None) -> None:
     """Start the gateway: an OpenAI- and Anthropic-compatible server for programs on this machine."""
     try:

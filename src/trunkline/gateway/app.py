@@ -44,6 +44,10 @@ ROUTES: Mapping[str, Route] = {
     "/v1/messages": Route(anthropic_messages, frozenset({b"anthropic-version", b"anthropic-beta"})),
 }
 
+TOLD = frozenset({"/", "/v1/models", "/health/live", "/health/ready"})
+"""Paths that tell something of the gateway; one for each model comes on top."""
+ONE_MODEL = "/v1/models/"
+
 WELCOME = b'{"service":"trunkline","docs":"POST /v1/chat/completions, /v1/messages or /v1/embeddings; GET /v1/models"}'
 
 
@@ -85,8 +89,10 @@ class App:
                 await self._ask(route, scope["headers"], receive, send)
             elif method in {"GET", "HEAD"} and route is None:
                 await self._tell(path, scope["headers"], send)
-            else:
+            elif route is not None or path in TOLD or path.startswith(ONE_MODEL):
                 raise InvalidRequestError(f"{path} does not take {method}", status=405, code="method_not_allowed")
+            else:
+                raise _nothing_at(path)
         except TrunklineError as error:
             await refuse(error, dialect, send)
         except Gone:
@@ -116,8 +122,8 @@ class App:
         status = 200
         if path == "/v1/models":
             body = self.listing.all(anthropic=anthropic)
-        elif path.startswith("/v1/models/"):
-            body = self.listing.one(unquote(path.removeprefix("/v1/models/")), anthropic=anthropic)
+        elif path.startswith(ONE_MODEL):
+            body = self.listing.one(unquote(path.removeprefix(ONE_MODEL)), anthropic=anthropic)
         elif path == "/health/live":
             body = b'{"status":"live"}'
         elif path == "/health/ready":
@@ -125,8 +131,12 @@ class App:
         elif path == "/":
             body = WELCOME
         else:
-            raise InvalidRequestError(f"there is nothing at {path}", status=404, code="not_found")
+            raise _nothing_at(path)
         await respond(status, body, [JSON], send)
+
+
+def _nothing_at(path: str) -> InvalidRequestError:
+    return InvalidRequestError(f"there is nothing at {path}", status=404, code="not_found")
 
 
 def _dialect_of(headers: Headers) -> Dialect:

@@ -44,6 +44,7 @@ def serve(gateway: GatewayConfig, announce: Callable[[App, str], None]) -> None:
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # on loopback nobody stands between, and the middleware costs a layer
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=2048,
     )

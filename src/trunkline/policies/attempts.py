@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from trunkline.vocabulary.calls import Answer, Attempt, Call, Clock, Policy, Step, Target, new_id
+from trunkline.vocabulary.calls import Answer, Attempt, Call, Clock, Policy, Step, Target
 from trunkline.vocabulary.errors import AllTargetsFailed, TrunklineError
 
 from .fallback import may_move
@@ -59,7 +59,7 @@ async def _ask(step: Step, call: Call, clock: Clock) -> Answer:
 
 async def _attempt(step: Step, call: Call, clock: Clock) -> Answer:
     """One try, noted in the call whatever happens."""
-    attempt = Attempt(id=new_id(), target=call.target.name, started=clock.wall())
+    attempt = Attempt(id=f"{call.id}-{len(call.attempts) + 1}", target=call.target.name, started=clock.wall())
     call.attempts.append(attempt)
     began = clock.now()
     try:

@@ -29,7 +29,8 @@ def delay_before_retry(error: TrunklineError, failed: int, remaining: float | No
     elif isinstance(error, APIConnectionError) and failed == 1:
         delay = 0.0  # a dropped connection says nothing about the provider
     else:
-        delay = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (failed - 1)) * (1 + random.uniform(-JITTER, JITTER))  # noqa: S311
+        nominal = FIRST_DELAY * 2 ** min(failed - 1, 10) * (1 + random.uniform(-JITTER, JITTER))  # noqa: S311
+        delay = min(LONGEST_DELAY, nominal)
     if delay > LONGEST_DELAY or (remaining is not None and delay >= remaining):
         return None
     return delay

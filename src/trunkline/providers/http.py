@@ -14,6 +14,7 @@ import threading
 import urllib.request
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from http.cookies import BaseCookie, SimpleCookie
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -89,6 +90,15 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
+class _NoCookies(aiohttp.DummyCookieJar):
+    """Keeps no cookies, and does not make an empty collection of them for every request either."""
+
+    _none: BaseCookie[str] = SimpleCookie()
+
+    def filter_cookies(self, request_url: URL) -> BaseCookie[str]:
+        return self._none
+
+
 class _Pool:
     """The connections of one event loop."""
 
@@ -100,7 +110,7 @@ class _Pool:
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=_NoCookies(),
             skip_auto_headers=("Content-Type", "User-Agent"),
             read_bufsize=2**18,
         )
@@ -169,10 +179,7 @@ class _Response:
         self._response = response
         self._url = url
         self.status = response.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return {name.lower(): value for name, value in self._response.headers.items()}
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
     async def read(self) -> bytes:
         try:

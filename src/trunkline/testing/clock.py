@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 class FakeClock:
-    """Sleeping moves the hands at once and is noted in `slept`. `advance` moves them from outside."""
+    """Sleeping moves the hands at once and is noted in `slept`. `advance` moves them from outside, from any thread."""
 
     def __init__(self, wall: float = 1_750_000_000.0) -> None:
         self._now = 1000.0
@@ -34,8 +34,9 @@ class FakeClock:
         """Turn the hands; deadlines that this passes strike."""
         self._now += seconds
         self._wall += seconds
-        for deadline in [deadline for deadline in self._deadlines if deadline.when <= self._now]:
-            deadline.strike()
+        for deadline in list(self._deadlines):
+            if deadline.when <= self._now:
+                deadline.strike()
 
     @asynccontextmanager
     async def deadline(self, when: float | None) -> AsyncGenerator[None]:
@@ -49,11 +50,14 @@ class FakeClock:
         self._deadlines.add(deadline)
         try:
             yield
+            if deadline.struck:  # while the body was taking its last step: what is on its way arrives here
+                await asyncio.sleep(0)  # noqa: TID251 a turn of the loop, no wait
         except asyncio.CancelledError:
             if deadline.struck and deadline.task.uncancel() == 0:
                 raise TimeoutError from None
             raise
         finally:
+            deadline.over = True
             self._deadlines.discard(deadline)
 
 
@@ -66,8 +70,13 @@ class _Deadline:
         self.task = task
         self.when = when
         self.struck = False
+        self.over = False
 
     def strike(self) -> None:
-        if not self.struck:
+        """Cancel the task, in whatever thread the hands were turned."""
+        self.task.get_loop().call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if not self.struck and not self.over:
             self.struck = True
             self.task.cancel()

@@ -14,6 +14,8 @@ from typing import Any, Self
 import msgspec
 from msgspec import Struct
 
+from trunkline.portal import portal
+
 
 class Told(Struct, frozen=True, kw_only=True):
     """What to answer to one request."""
@@ -50,11 +52,11 @@ class Served(Struct):
         return msgspec.json.decode(self.body)
 
 
-def reply(status: int = 200, body: Any = None, **headers: str) -> Told:
-    """A whole JSON answer; header names are written with underscores."""
+def reply(status: int = 200, body: Any = None, *, delay: float = 0.0, **headers: str) -> Told:
+    """A whole JSON answer, after `delay` seconds; header names are written with underscores."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     content = body if isinstance(body, bytes) else msgspec.json.encode(body if body is not None else {})
-    return Told(status=status, headers={"content-type": "application/json", **named}, pieces=(content,))
+    return Told(status=status, headers={"content-type": "application/json", **named}, pieces=(content,), delay=delay)
 
 
 def stream(*events: Any, done: bool = True, **how: Any) -> Told:
@@ -69,7 +71,10 @@ def stream(*events: Any, done: bool = True, **how: Any) -> Told:
 
 class FakeUpstream:
     """`async with FakeUpstream([reply(429), reply(200, HELLO)]) as upstream`: answers in order, the last one again and
-    again; or a function of the request. `upstream.url` is its address, `upstream.served` what it was asked."""
+    again; or a function of the request. `upstream.url` is its address, `upstream.served` what it was asked.
+
+    In a test without a loop, `with` does: the upstream then lives on the loop of the synchronous clients.
+    """
 
     def __init__(self, script: Sequence[Told] | Callable[[Served], Told]) -> None:
         self._script = script
@@ -83,7 +88,7 @@ class FakeUpstream:
     @property
     def url(self) -> str:
         """The address of the server, without a path."""
-        assert self._server is not None, "use it as an async context manager"
+        assert self._server is not None, "use it as a context manager"
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def __aenter__(self) -> Self:
@@ -98,6 +103,12 @@ class FakeUpstream:
         for writer in list(self._connections):
             writer.close()
         await asyncio.gather(*self._handlers, return_exceptions=True)
+
+    def __enter__(self) -> Self:
+        return portal().run(self.__aenter__())
+
+    def __exit__(self, *_: object) -> None:
+        portal().run(self.__aexit__())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -302,5 +302,5 @@ class Sink(Protocol):
 
 
 def new_id() -> str:
-    """An id of ours for a call or an attempt: 16 random bytes as text, never a provider's."""
+    """An id of ours for a call: 12 random bytes as text, never a provider's. Its attempts are numbered behind it."""
     return "tl_" + os.urandom(12).hex()

@@ -222,10 +222,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers of a refusal that help its caller: waits, limits, request ids."""
-    return {name: value for name, value in headers.items() if _KEPT.match(name)}
+    return {name: value for name, value in headers.items() if name.startswith(_KEPT)}
 
 
-_KEPT = re.compile(r"retry-after|x-request-id|request-id|x-ratelimit-|anthropic-ratelimit-|x-should-retry|cf-ray")
+_KEPT = (
+    "retry-after",
+    "x-request-id",
+    "request-id",
+    "x-ratelimit-",
+    "anthropic-ratelimit-",
+    "x-should-retry",
+    "cf-ray",
+)
 
 
 def _number(text: str | None) -> float | None:

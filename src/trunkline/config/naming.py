@@ -82,11 +82,15 @@ class Names:
 
 def address(provider: Provider, env: Mapping[str, str], said: str | None = None) -> str:
     """Where a provider is: at the address that was said, else where its variables move it, else where it always is."""
+    if provider.transport != "http":
+        if said:
+            raise ConfigurationError(f"{provider.name} is not reached by an address: leave base_url out")
+        return provider.base_url or ""
     variable = next((name for name in provider.base_env if env.get(name)), None)
     url = said or (env[variable] if variable is not None else provider.base_url)
     if not url:
         raise ConfigurationError(f"{provider.name} has no address: set {provider.base_env[0]}, or give a base_url")
-    if provider.transport == "http" and not url.startswith(("http://", "https://")):
+    if not url.startswith(("http://", "https://")):
         who = variable if variable is not None and not said else f"the address of {provider.name}"
         raise ConfigurationError(f"{who} must begin with http:// or https://")
     return completed(url, provider.base_url)

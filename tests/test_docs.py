@@ -1,0 +1,586 @@
+"""The pages of documentation: their examples run, their tables are what the code says, their links lead somewhere.
+
+A page's `python` blocks run in order in one namespace and an empty folder, its commands that begin with `$ curl`
+ask a real gateway. Behind both stands a loopback upstream in the place of OpenAI and Anthropic. What a block prints is
+what its `# -> …` comments say, what a command answers is what stands below it (`…` stands for anything). A block that
+begins with `# trunkline.yaml` is the configuration from there on. One after `<!-- not run: reason -->` is only read.
+`UPDATE_DOCS=1 pytest tests/test_docs.py` writes the generated tables anew.
+"""
+
+import asyncio
+import contextlib
+import gc
+import io
+import os
+import re
+import subprocess
+import sys
+import threading
+import types
+from pathlib import Path
+from unittest.mock import patch
+
+import msgspec
+import pytest
+import uvicorn
+from msgspec import Struct
+
+import trunkline
+from samples import chat, chunks, message, message_events, vectors
+from test_exports import PUBLIC
+from trunkline import AllTargetsFailed, ServiceError, TrunklineError, config
+from trunkline.gateway.app import from_environment
+from trunkline.policies.fallback import may_move
+from trunkline.policies.retry import delay_before_retry
+from trunkline.providers.catalog import CATALOG
+from trunkline.testing import FakeUpstream, Served, Told, reply, stream
+from trunkline.vocabulary.facts import Facts, Quirks
+from trunkline.vocabulary.messages import Message, said
+from trunkline.vocabulary.parts import Audio, CacheMark, File, Image, Source, Text, Thinking, ToolCall, ToolResult
+from trunkline.vocabulary.requests import Request, Settings
+from trunkline.vocabulary.tools import OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
+from trunkline.wire import anthropic_messages, openai_chat
+from trunkline.wire.classify import BY_CODE, BY_STATUS, status_of
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|localhost):4000")
+
+
+class Block(Struct):
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    line: int
+    """The page's line on which the text begins, from 1."""
+    not_run: str | None = None
+    """The reason why it is not run."""
+
+
+_FENCE = re.compile(
+    r"^(?:<!-- not run:(?P<reason>[^\n]*)-->\n+)?(?P<fence>```+)(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=fence)$",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    return [
+        Block(
+            match["language"].strip(),
+            match["text"],
+            text.count("\n", 0, match.start("text")) + 1,
+            match["reason"].strip() if match["reason"] is not None else None,
+        )
+        for match in _FENCE.finditer(text)
+    ]
+
+
+def runs(page: Path) -> bool:
+    return any(block.language == "python" or block.text.startswith("$ curl") for block in blocks(page))
+
+
+# --- an upstream that answers sensibly --------------------------------------------------------------------------------
+
+
+def answer(asked: Served) -> Told:
+    """What OpenAI or Anthropic would answer, as far as an example needs it."""
+    body = asked.json
+    if asked.path.endswith("/embeddings"):
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        return reply(200, vectors(*([float(len(text)), 1.0] for text in texts)), x_request_id="req_1")
+    text, call = _meant(body)
+    anthropic = asked.path.endswith("/messages")
+    if body.get("stream"):
+        return _events(text, call) if anthropic else stream(*_chunks(text, call))
+    if not anthropic:
+        calls = [{"id": "call_1", "type": "function", "function": {**call, "arguments": _json(call["arguments"])}}]
+        content = chat(text, **({"tool_calls": calls} if call["name"] else {}))
+    elif call["name"]:
+        use = {"type": "tool_use", "id": "toolu_1", "name": call["name"], "input": call["arguments"]}
+        content = message(content=[use], stop_reason="tool_use")
+    else:
+        content = message(text)
+    return reply(200, content, x_request_id="req_1")
+
+
+def _meant(body):
+    """The words of the answer, or the tool that it calls: offered tools are called until one has answered."""
+    nothing = {"name": "", "arguments": {}}
+    tools = [tool.get("function", tool) for tool in body.get("tools", ())]
+    last = body["messages"][-1]
+    results = last["content"] if last["role"] == "tool" else _results(last["content"])
+    choice = body.get("tool_choice", "auto")
+    if tools and choice not in ("none", {"type": "none"}) and not results:
+        named = choice.get("name") or choice.get("function", {}).get("name") if isinstance(choice, dict) else None
+        tool = next((tool for tool in tools if tool["name"] == named), tools[0])
+        schema = tool.get("parameters") or tool.get("input_schema")
+        return None, {"name": tool["name"], "arguments": _instance(schema, schema)}
+    form = body.get("response_format", {}).get("json_schema") or body.get("output_config", {}).get("format")
+    if form:
+        return _json(_instance(form["schema"], form["schema"])), nothing
+    return f"The tool says: {results}" if results else "Paris.", nothing
+
+
+def _results(content):
+    if isinstance(content, str):
+        return ""
+    return "".join(str(part.get("content", "")) for part in content if part["type"] == "tool_result")
+
+
+def _instance(schema, whole):
+    """A value that fits a schema: Paris, with two million people."""
+    if "$ref" in schema:
+        return _instance(whole["$defs"][schema["$ref"].rpartition("/")[2]], whole)
+    if "anyOf" in schema:
+        return _instance(schema["anyOf"][0], whole)
+    kinds = {"string": "Paris", "integer": 2, "number": 2.1, "boolean": True, "null": None}
+    match schema.get("type"):
+        case "object":
+            return {name: _instance(value, whole) for name, value in schema.get("properties", {}).items()}
+        case "array":
+            return [_instance(schema["items"], whole)]
+        case kind:
+            return schema["enum"][0] if "enum" in schema else kinds[kind]
+
+
+def _json(value) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _chunks(text, call):
+    if not call["name"]:
+        return chunks(*_pieces(text))
+    first, *_, last, usage = chunks()
+    function = {"name": call["name"], "arguments": _json(call["arguments"])}
+    said = {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]}
+    middle = {**first, "choices": [{"index": 0, "delta": said, "finish_reason": None}]}
+    return [first, middle, {**last, "choices": [{**last["choices"][0], "finish_reason": "tool_calls"}]}, usage]
+
+
+def _events(text, call) -> Told:
+    events = message_events(*_pieces(text or ""))
+    if call["name"]:
+        start, opened, _, delta, closed, end, stop = (event for _, event in message_events(""))
+        opened["content_block"] = {"type": "tool_use", "id": "toolu_1", "name": call["name"], "input": {}}
+        delta["delta"] = {"type": "input_json_delta", "partial_json": _json(call["arguments"])}
+        end["delta"] = {"stop_reason": "tool_use", "stop_sequence": None}
+        events = [(event["type"], event) for event in (start, opened, delta, closed, end, stop)]
+    pieces = [f"event: {name}\ndata: {_json(event)}\n\n".encode() for name, event in events]
+    return Told(headers={"content-type": "text/event-stream"}, pieces=pieces)
+
+
+def _pieces(text: str) -> list[str]:
+    return re.findall(r"\s*\S{1,4}", text)
+
+
+# --- the world behind the examples ------------------------------------------------------------------------------------
+
+
+class Beyond:
+    """A loop in a thread, with an upstream and, when one is needed, a gateway."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.upstream = self.run(FakeUpstream(answer).__aenter__())
+
+    def run(self, coroutine):
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(10)
+
+    @contextlib.contextmanager
+    def gateway(self):
+        """A gateway as `trunkline serve` starts it, from the environment and ./trunkline.yaml; gives its address."""
+        settings = uvicorn.Config(from_environment(), port=0, log_level="warning", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(settings)
+        serving = asyncio.run_coroutine_threadsafe(server._serve(), self.loop)
+        while not server.started:
+            threading.Event().wait(0.005)
+        try:
+            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            serving.result(10)
+
+    def close(self) -> None:
+        self.run(self.upstream.__aexit__(None, None, None))
+        self.run(self.loop.shutdown_asyncgens())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.close()
+
+
+@pytest.fixture(scope="module")
+def beyond():
+    beyond = Beyond()
+    yield beyond
+    beyond.close()
+
+
+@pytest.fixture
+def folder(beyond, tmp_path, monkeypatch):
+    """An empty folder to work in, no real key in the environment, and a default client of the page's own."""
+    for name in list(os.environ):
+        if name.endswith("_API_KEY") or name.startswith("TRUNKLINE_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    for provider in ("OPENAI", "ANTHROPIC"):
+        monkeypatch.setenv(f"{provider}_API_KEY", "sk-placeholder")
+        monkeypatch.setenv(f"{provider}_BASE_URL", beyond.upstream.url)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("trunkline.default._client", None)
+    yield tmp_path
+    if trunkline.default._client is not None:
+        trunkline.default._client.close()
+
+
+# --- the examples -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.is_file() and runs(page)], ids=lambda page: page.name)
+def test_the_examples_of_a_page(page, beyond, folder):
+    with contextlib.ExitStack() as stack:
+        reading = _Reading(page, beyond, stack)
+        for block in blocks(page):
+            if block.not_run is None:
+                reading.take(block)
+        reading.leave()
+
+
+class _Reading:
+    """A reader who types a page's examples in, one after another."""
+
+    def __init__(self, page: Path, beyond: Beyond, stack: contextlib.ExitStack) -> None:
+        self.page = page
+        self.beyond = beyond
+        self.stack = stack
+        self.module = types.ModuleType(f"docs_{page.stem}")
+        self.module.__dict__["trunkline"] = trunkline
+        self.url: str | None = None
+        sys.modules[self.module.__name__] = self.module
+
+    def take(self, block: Block) -> None:
+        if block.text.startswith("# trunkline.yaml"):
+            self.write(block)
+        elif block.language == "python":
+            self.run(block)
+        elif block.language == "console":
+            for command, shown in commands(block.text):
+                if command.startswith("curl "):
+                    self.ask(command, shown)
+
+    def write(self, block: Block) -> None:
+        """A configuration: free of mistakes, and in force from here on."""
+        unset = {name: "placeholder" for name in re.findall(r"\$\{(\w+)\}", block.text) if name not in os.environ}
+        self.stack.enter_context(patch.dict(os.environ, unset))
+        _, mistakes = config.parse(block.text, f"{self.page.name}:{block.line}", os.environ)
+        assert not mistakes, "\n".join(str(mistake) for mistake in mistakes)
+        Path("trunkline.yaml").write_text(block.text)
+
+    def run(self, block: Block) -> None:
+        source = "\n" * (block.line - 1) + self.addressed(block.text)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(source, str(self.page), "exec"), self.module.__dict__)
+        if shown := re.findall(r"# -> (.*)", block.text):
+            said = printed.getvalue()
+            assert like("\n".join(shown), said), f"{self.page.name}:{block.line} printed\n{said}"
+
+    def ask(self, command: str, shown: str) -> None:
+        done = subprocess.run(
+            self.addressed(command).replace("curl ", "curl -sS -m 10 ", 1),
+            shell=True,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        where = f"{self.page.name}: {command}"
+        assert done.returncode == 0, f"{where}\n{done.stderr}"
+        said = done.stdout.replace("\r\n", "\n")
+        body = said.partition("\n\n")[2] if said.startswith("HTTP/1.1 ") else said
+        if not body.startswith(("data: ", "event: ")):
+            msgspec.json.decode(body)
+        assert not shown or like(shown, said), f"{where} answered\n{said}"
+
+    def addressed(self, text: str) -> str:
+        if not ADDRESS.search(text):
+            return text
+        if self.url is None:
+            self.url = self.stack.enter_context(self.beyond.gateway())
+        return ADDRESS.sub(self.url, text)
+
+    def leave(self) -> None:
+        """Collect what the page made, so that a warning belongs to it and not to the next."""
+        self.module.__dict__.clear()
+        sys.modules.pop(f"docs_{self.page.stem}")
+        gc.collect()
+
+
+def commands(text: str) -> list[tuple[str, str]]:
+    """The commands of a console block, each with what is shown below it."""
+    found: list[tuple[str, str]] = []
+    for typed in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        match = re.match(r"(?:.*\\\n)*.*(?:'[^']*'.*)*", typed)
+        assert match is not None
+        found.append((match.group(), typed[match.end() :].strip()))
+    return found
+
+
+def like(shown: str, said: str) -> bool:
+    """Whether a text is as it was shown; `…` stands for anything, spaces at the ends of lines for nothing."""
+    pattern = ".*?".join(re.escape(piece.strip(" ")) for piece in "\n".join(_lines(shown)).split("…"))
+    return re.fullmatch(pattern, "\n".join(_lines(said)), re.DOTALL) is not None
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+def test_what_is_not_run_says_why():
+    for page in PAGES:
+        for block in blocks(page) if page.is_file() else ():
+            assert block.not_run is None or len(block.not_run) > 10, f"{page.name}:{block.line}"
+
+
+# --- tables that the code writes --------------------------------------------------------------------------------------
+
+
+def table(head: str, rows) -> str:
+    """A table in markdown."""
+    lines = [head, "|".join(["", *("---" for _ in head.strip("|").split("|")), ""])]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def code(words) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+DIFFERENCES = {
+    "drop": lambda keys: f"refuses {code(sorted(keys))}",
+    "accepts": lambda keys: f"also takes {code(sorted(keys))}",
+    "rename": lambda names: ", ".join(f"`{ours}` is `{theirs}`" for ours, theirs in names.items()),
+    "defaults": lambda keys: f"where nothing is said: {code(f'{key} {value}' for key, value in keys.items())}",
+    "system": lambda text: f"where no system prompt is given: “{text}”",
+    "usage_on_request": lambda _: "streams count tokens unasked",
+    "developer_role": lambda _: "knows the role `developer`",
+    "max_completion_tokens": lambda _: "wants `max_completion_tokens`",
+    "tools_by_schema": lambda _: "tools are emulated by a JSON schema",
+    "reasoning_key": lambda key: f"takes reasoning back as `{key}`",
+    "defaults_with_tools": lambda keys: f"with tools: {code(f'{key} {value}' for key, value in keys.items())}",
+    "keep_alive": lambda _: "a connection for each call",
+}
+"""How a row's differences are told."""
+
+SHORT = {"openai_chat": "chat", "openai_embeddings": "embeddings", "anthropic_messages": "messages"}
+
+
+def providers() -> str:
+    rows = []
+    for row in CATALOG:
+        name = f"[{row.name}]({row.docs})" if row.docs else row.name
+        key = "none" if row.key_env is None else f"`{row.key_env}`" + " (may be missing)" * row.key_optional
+        spoken = ", ".join(SHORT[dialect.name] for dialect in row.speaks)
+        different = [
+            DIFFERENCES[field](value)
+            for field in Quirks.__struct_fields__
+            if (value := getattr(row.quirks, field)) != getattr(Quirks(), field)
+        ]
+        rows.append((name, f"`{row.base_url}`" if row.base_url else "yours", key, spoken, "; ".join(different)))
+    return table("| provider | address | key | speaks | what differs |", rows)
+
+
+def tree(kind=TrunklineError):
+    """The classes of errors, parents first."""
+    for child in kind.__subclasses__():
+        if child.__module__ == kind.__module__:
+            yield child
+            yield from tree(child)
+
+
+def errors() -> str:
+    rows = []
+    for kind in tree():
+        error = AllTargetsFailed([ServiceError("…")]) if kind is AllTargetsFailed else kind("…")
+        means = (kind.__doc__ or "").partition("\n\n")[0].replace("\n    ", " ").rstrip(".")
+        again = "yes" if delay_before_retry(error, 1, None) is not None else ""
+        moves = "yes" if may_move(error) and kind is not AllTargetsFailed else ""
+        status = "its last" if kind is AllTargetsFailed else str(status_of(error))
+        rows.append((f"`{kind.__name__}`", means, again, moves, status))
+    return table("| error | what it means | again | elsewhere | gateway |", rows)
+
+
+def refusals() -> str:
+    rows = []
+    for kind in tree():
+        statuses = [str(status) for status, found in BY_STATUS.items() if found is kind]
+        codes = [word for word, found in BY_CODE.items() if found is kind]
+        if statuses or codes:
+            rows.append((f"`{kind.__name__}`", ", ".join(statuses), code(codes)))
+    return table("| error | status | code or type in the body |", rows)
+
+
+SAID = {
+    "max_tokens": 100,
+    "temperature": 0.5,
+    "top_p": 0.5,
+    "top_k": 5,
+    "stop": ("END",),
+    "seed": 1,
+    "frequency_penalty": 0.5,
+    "presence_penalty": 0.5,
+    "n": 2,
+    "logprobs": True,
+    "top_logprobs": 2,
+    "logit_bias": {"50256": -100.0},
+    "user": "u1",
+    "metadata": {"a": "b"},
+    "service_tier": "auto",
+    "parallel_tool_calls": False,
+    "reasoning": Reasoning(effort="high"),
+    "verbosity": "low",
+    "store": True,
+}
+"""A value for every setting."""
+
+HELLO = said("user", "Hello")
+TOOL = Tool("add", "Add two numbers.", {"type": "object", "properties": {"a": {"type": "integer"}}})
+
+
+def asking(*messages, **more) -> Request:
+    return Request(model="m", messages=messages or (HELLO,), **more)
+
+
+def used(*parts, **more) -> Request:
+    """A conversation in which a tool was used."""
+    called = Message("assistant", (ToolCall("call_1", "add", '{"a":1}'),))
+    return asking(HELLO, called, Message("tool", (ToolResult("call_1", parts, **more),)), tools=(TOOL,))
+
+
+PICTURE = Source(data="iVBORw0KGgo=", media_type="image/png")
+PAPER = Source(data="JVBERi0=", media_type="application/pdf")
+FOREIGN = "another API"
+
+CONTENT = {
+    "system message": asking(said("system", "Be brief."), HELLO),
+    "system message in mid-conversation": asking(HELLO, said("system", "Be brief."), HELLO),
+    "several messages of one role": asking(HELLO, HELLO),
+    "a speaker's name": asking(Message("user", (Text("Hello"),), name="Ann")),
+    "picture, as bytes": asking(said("user", Image(PICTURE))),
+    "picture, by URL": asking(said("user", Image(Source(url="https://example.com/a.png")))),
+    "a picture's `detail`": asking(said("user", Image(PICTURE, "low"))),
+    "sound": asking(said("user", Audio(Source(data="UklGRg==", media_type="audio/wav"), "wav"))),
+    "PDF": asking(said("user", File(PAPER, "a.pdf"))),
+    "plain text file": asking(said("user", File(Source(data="aGVsbG8=", media_type="text/plain"), "a.txt"))),
+    "upload (`file_id`) made there": asking(said("user", File(Source(file_id="f_1")))),
+    "upload made elsewhere": asking(said("user", File(Source(file_id="f_1"))), dialect=FOREIGN),
+    "tools": asking(tools=(TOOL,)),
+    "a tool that only one provider has": asking(tools=(OpaqueTool(FOREIGN, {"type": "web_search"}),)),
+    "tool choice `required`": asking(tools=(TOOL,), tool_choice=ToolChoice("required")),
+    "tool choice by name": asking(tools=(TOOL,), tool_choice=ToolChoice("tool", "add")),
+    "a tool's answer": used(Text("3")),
+    "a picture in a tool's answer": used(Text("3"), Image(PICTURE)),
+    "that a tool failed": used(Text("no"), is_error=True),
+    "any JSON (`json_object`)": asking(response_format=ResponseFormat("json")),
+    "JSON that fits a schema": asking(response_format=ResponseFormat("schema", {"type": "object", "properties": {}})),
+    "cache marks": asking(said("user", Text("Hello", cache=CacheMark()))),
+    "signed reasoning of another API": asking(
+        HELLO, said("assistant", Thinking("…", "s", dialect=FOREIGN), Text("Hi")), HELLO
+    ),
+    "unknown keys of another API": asking(extra={"future_key": 1}, dialect=FOREIGN),
+}
+"""What a request may hold beside settings, each in a request that holds nothing else."""
+
+
+def settings() -> str:
+    assert set(SAID) == set(Settings.__struct_fields__), "a setting has no value to try"
+    rows = []
+    for name, value in SAID.items():
+        tools = (TOOL,) if name == "parallel_tool_calls" else ()
+        one, none = (asking(settings=Settings(**given), tools=tools) for given in ({name: value}, {}))
+        rows.append((f"`{name}`", *(_crossed(dialect, one, none, name) for dialect in DIALECTS)))
+    return table(MATRIX.replace("what is said", "setting"), rows)
+
+
+def content() -> str:
+    return table(MATRIX, ((what, *(_crossed(dialect, one) for dialect in DIALECTS)) for what, one in CONTENT.items()))
+
+
+DIALECTS = (openai_chat, anthropic_messages)
+MATRIX = "| what is said | to chat completions | to Anthropic messages |"
+SERVER = Facts(model="m", reasoning=True)
+"""A target that has no quirks and can think."""
+
+
+def _crossed(dialect, one: Request, none: Request | None = None, name: str = "") -> str:
+    """What becomes of what `one` says and `none` does not."""
+    written = dialect.request_to_wire(one, SERVER)
+    whys = "; ".join(dict.fromkeys(lost.why for lost in written.loss))
+    if whys.startswith("emulated: "):
+        return whys
+    if whys:
+        return f"loss: {whys}"
+    if none is None:
+        return "yes"
+    before = dialect.request_to_wire(none, SERVER).body
+    changed = [key for key, value in written.body.items() if before.get(key, None) != value]
+    assert changed, f"{dialect.name} says nothing of {name}, and does not list it as lost"
+    return "yes" if changed == [name] else code(key for key in changed if key != "max_tokens" or name == key)
+
+
+TABLES = {
+    "providers": providers,
+    "errors": errors,
+    "errors.refusals": refusals,
+    "dialects.settings": settings,
+    "dialects.content": content,
+}
+"""Every generated table: the page's name, and where a page has several, the table's."""
+
+
+# --- tables, links, names ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "table"), TABLES.items())
+def test_a_table_is_what_the_code_says(name, table):
+    page = ROOT / "docs" / f"{name.partition('.')[0]}.md"
+    begin, end = f"<!-- table: {name} -->\n", "<!-- end of table -->"
+    before, _, rest = page.read_text().partition(begin)
+    shown, _, after = rest.partition(end)
+    assert after, f"{page.name} has no table {name}"
+    if os.environ.get("UPDATE_DOCS"):
+        page.write_text(before + begin + table() + end + after)
+    else:
+        assert shown == table(), "the code says otherwise: UPDATE_DOCS=1 pytest tests/test_docs.py"
+
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def test_links_lead_somewhere():
+    broken = []
+    for page in (page for page in PAGES if page.is_file()):
+        for link in _LINK.findall(prose(page)):
+            path, _, heading = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            if "://" in link or (target.exists() and (not heading or heading in headings(target))):
+                continue
+            broken.append(f"{page.name}: {link}")
+    assert not broken
+
+
+def prose(page: Path) -> str:
+    """A page without its blocks and its code."""
+    return re.sub(r"`[^`\n]*`", "", _FENCE.sub("", page.read_text()))
+
+
+def headings(page: Path) -> set[str]:
+    """The names under which a page's headings can be linked, as GitHub makes them."""
+    lines = re.findall(r"^#+ (.*)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).strip().replace(" ", "-") for line in lines}
+
+
+def test_every_public_name_is_on_some_page():
+    words = set(re.findall(r"\w+", "\n".join(page.read_text() for page in PAGES if page.is_file())))
+    assert not [name for name in PUBLIC if name not in words]
