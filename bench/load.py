@@ -86,13 +86,17 @@ async def run(port: int, command: dict) -> dict:
         _, caller = await asyncio.get_running_loop().create_connection(
             lambda: Caller(head.encode() + body, streams=streams), "127.0.0.1", port
         )
-        while left > 0 and time.perf_counter() < end:
-            left -= 1
-            await caller.ask()
-            answers += 1
-        caller.transport.abort()
+        try:
+            while left > 0 and time.perf_counter() < end:
+                left -= 1
+                await caller.ask()
+                answers += 1
+        finally:
+            caller.transport.abort()
 
-    await asyncio.gather(*[live() for _ in range(command["callers"])])
+    async with asyncio.TaskGroup() as callers:  # one wrong answer ends them all
+        for _ in range(command["callers"]):
+            callers.create_task(live())
     return {"answers": answers, "seconds": time.perf_counter() - began}
 
 
@@ -102,8 +106,8 @@ async def main(port: int) -> None:
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         try:
             result = await run(port, json.loads(line))
-        except Exception as error:  # noqa: BLE001 whatever it is, the bench must hear of it
-            result = {"error": f"{type(error).__name__}: {error}"}
+        except ExceptionGroup as errors:
+            result = {"error": repr(errors.exceptions[0])}
         print(json.dumps(result), flush=True)
 
 

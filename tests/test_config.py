@@ -238,7 +238,7 @@ def test_what_a_variable_holds_is_never_quoted_in_a_complaint():
         ("gateway: {workers: 0}", "gateway.workers: must be a whole number from 1 up, not '0'"),
         ("gateway: {max_body: 0}", "gateway.max_body: must be a whole number from 1 up"),
         ("gateway: {host: 0.0.0.0}", "gateway.host: must be a loopback address (127.0.0.1, localhost, ::1)"),
-        ("gateway: 4000", ":1: gateway: must be a mapping of host, port, workers, max_body, not '4000'"),
+        ("gateway: 4000", ":1: gateway: must be a mapping of host, port, workers, max_body, log_level, not '4000'"),
         # files that are no mapping, or no YAML
         ("- a\n- b", ":1: must be a mapping of model, embedding_model, targets"),
         ("just words", ":1: must be a mapping of model"),

@@ -129,26 +129,31 @@ class Snapshot:
             ready, why = self._readiness(provider.name, None)
             yield Available(provider.name, ready, why, self._models_of(provider))
 
+    def why_not(self, target: Target) -> str | None:
+        """Why a target cannot be called now; None where it can, as far as that is known without calling it."""
+        provider = self.catalog[target.provider]
+        missing = provider.missing() if provider.missing is not None else None
+        if missing is None and provider.key_env is not None and not provider.key_optional and target.key is None:
+            return f"{provider.key_env} is not set"
+        return missing
+
     def _readiness(self, name: str, said: TargetConfig | None) -> tuple[bool, str]:
         try:
             target = self._made(self.names.find(name) if said is not None else Named(name, name, ""), said)
         except ConfigurationError as error:
             return False, error.message
         provider = self.catalog[target.provider]
-        missing = provider.missing() if provider.missing is not None else None
-        if missing is not None:
-            return False, missing
+        if (reason := self.why_not(target)) is not None:
+            return False, reason
         if provider.key_env is None:
             return True, "needs no key"
         if target.key is not None:
             own = said is not None and said.api_key
             return True, f"key from {provider.key_env if self._env.get(provider.key_env) and not own else 'the file'}"
         named = said is not None or provider.name in self.config.providers or target.base_url != provider.base_url
-        if provider.key_optional and named:  # somebody has said that there is such a server
+        if named:  # somebody has said that there is such a server
             return True, f"at {target.base_url}, without a key"
-        if provider.key_optional:
-            return False, f"{provider.base_env[0]} is not set; {provider.name}/<model> asks {target.base_url}"
-        return False, f"{provider.key_env} is not set"
+        return False, f"{provider.base_env[0]} is not set; {provider.name}/<model> asks {target.base_url}"
 
     def _models_of(self, provider: Provider) -> tuple[str, ...]:
         own = tuple(dict.fromkeys(f"{provider.name}/{model}" for model in provider.own_models.values()))
@@ -159,9 +164,15 @@ class Snapshot:
         known = (
             f"{provider.name}/{facts.model}"
             for facts in self.book.known()
-            if facts.provider == provider.name and facts.mode in modes and facts.model != "*"
+            if facts.provider == provider.name and facts.mode in modes and _is_listed(facts)
         )
         return tuple(known)
+
+
+def _is_listed(facts: ModelFacts) -> bool:
+    """Whether a model is one that callers ask for by this name: not the price of a fine-tuned model that is not theirs
+    (`ft:…`), a wildcard, or something that the sources know nothing of."""
+    return not facts.model.startswith(("*", "ft:")) and (facts.context is not None or bool(facts.prices))
 
 
 _MODE: Mapping[str, str] = {"chat": "chat", "embeddings": "embedding"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from decimal import Decimal
 
@@ -36,7 +35,6 @@ def command(
     """Ask a model. Without a QUESTION it is read from standard input; the word - stands for that input too, as in
     `trunkline ask "Sum this up:" - < report.txt`."""
     words = _words(question)
-    logging.getLogger("trunkline").addHandler(logging.NullHandler())  # what a log would say is said below
     client = Client(config)
     said = [words, *(image(picture) for picture in images)]
     written = ""

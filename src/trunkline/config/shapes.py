@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -68,6 +68,9 @@ class PriceConfig(_Section, frozen=True):
     cache_write: Annotated[Decimal | None, Meta(description="A million tokens written to the prompt cache.")] = None
 
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
 class GatewayConfig(_Section, frozen=True):
     """Where the gateway listens. It has no keys yet, so only loopback addresses are allowed."""
 
@@ -75,6 +78,7 @@ class GatewayConfig(_Section, frozen=True):
     port: Annotated[Port, Meta(description="0 takes a free one.")] = 4000
     workers: Annotated[Count, Meta(description="Processes that share the port.")] = 1
     max_body: Annotated[Count, Meta(description="The largest request body, in bytes.")] = 32 * 2**20
+    log_level: Annotated[LogLevel, Meta(description="`info` logs one line for every call.")] = "warning"
 
 
 class Config(_Section, frozen=True):
@@ -110,6 +114,7 @@ VARIABLES: Mapping[str, str] = {
     "TRUNKLINE_PORT": "gateway.port",
     "TRUNKLINE_WORKERS": "gateway.workers",
     "TRUNKLINE_MAX_BODY": "gateway.max_body",
+    "TRUNKLINE_LOG_LEVEL": "gateway.log_level",
 }
 """Variables that overrule the file, and what they say."""
 

@@ -17,6 +17,7 @@ from trunkline.compose import NO_RULES, Engine
 from trunkline.config import load
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Snapshot
+from trunkline.telemetry import log
 from trunkline.vocabulary.calls import Rules
 from trunkline.vocabulary.errors import InvalidRequestError, TrunklineError
 from trunkline.vocabulary.protocols import Dialect
@@ -159,4 +160,5 @@ def _rules(headers: Headers) -> Rules:
 def from_environment() -> App:
     """The application that a worker process makes for itself."""
     config = load()
+    log.to_stderr(config.gateway.log_level)
     return App(Engine(Snapshot(config), Runtime(mock=config.mock)))

@@ -52,8 +52,8 @@ class Listing:
             target = self._snapshot.target(name)
         except ConfigurationError as error:
             raise ModelNotRegistered(error.message, param="model") from None
-        if target.name not in self._models:
-            raise ModelNotRegistered(f"the model '{name}' is not among those that can be called now", param="model")
+        if (reason := self._snapshot.why_not(target)) is not None:
+            raise ModelNotRegistered(f"the model '{name}' cannot be called now: {reason}", param="model")
         return target.provider
 
 

@@ -19,6 +19,7 @@ from trunkline.vocabulary.errors import ConfigurationError
 
 from .app import App, from_environment
 
+BACKLOG = 2048
 GRACE_SECONDS = 10
 """How long answers that are under way may take after the server was told to stop."""
 
@@ -46,7 +47,7 @@ def serve(gateway: GatewayConfig, announce: Callable[[App, str], None]) -> None:
         server_header=False,
         proxy_headers=False,  # on loopback nobody stands between, and the middleware costs a layer
         timeout_graceful_shutdown=GRACE_SECONDS,
-        backlog=2048,
+        backlog=BACKLOG,
     )
     if factory:
         Multiprocess(config, sockets=[listener]).run()
@@ -66,5 +67,6 @@ def _listen(gateway: GatewayConfig) -> socket.socket:
         taken = "is in use: stop what listens there, or pass --port"
         reason = taken if error.errno == errno.EADDRINUSE else f"is not to be had: {error.strerror}"
         raise ConfigurationError(f"port {gateway.port} {reason}") from None
+    listener.listen(BACKLOG)  # from here on callers wait instead of being refused, whatever is still to be started
     listener.set_inheritable(True)
     return listener

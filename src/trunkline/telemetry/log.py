@@ -7,6 +7,15 @@ import logging
 from trunkline.vocabulary.calls import Record
 
 logger = logging.getLogger("trunkline")
+logger.addHandler(logging.NullHandler())  # a library is silent until its program asks for the log
+
+
+def to_stderr(level: str) -> None:
+    """Write the log to stderr: for programs of ours, which nobody else configures."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
 
 
 def log_sink(record: Record) -> None:

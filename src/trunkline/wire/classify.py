@@ -15,6 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from trunkline.vocabulary.errors import (
+    AllTargetsFailed,
     APIConnectionError,
     APITimeoutError,
     AuthenticationError,
@@ -199,6 +200,8 @@ def classify(status: int, codes: tuple[str | None, ...], message: str) -> type[T
 
 def status_of(error: TrunklineError) -> int:
     """The HTTP status under which the gateway passes an error on."""
+    if isinstance(error, AllTargetsFailed):
+        return status_of(error.last)
     if error.status is not None and error.status >= 400:
         return error.status
     return next((status for kind, status in STATUS_OF if isinstance(error, kind)), 500)
