@@ -43,8 +43,16 @@ def ask(url, model, timeout=60):
 
 
 def children_of(pid):
-    told = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return [line.split(None, 1) for line in told.stdout.splitlines()]
+    """The processes that `pid` started, as (pid, command line)."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+            if parent == pid:
+                found.append((int(stat.parent.name), (stat.parent / "cmdline").read_text().replace("\0", " ")))
+        except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
+            continue
+    return found
 
 
 def alive(pid):
@@ -57,7 +65,7 @@ def alive(pid):
 def test_the_embedded_model_answers_through_the_gateway_and_is_gone_with_it():
     with served() as (url, process):
         assert "Paris" in ask(url, "local")
-        (model,) = [int(pid) for pid, args in children_of(process.pid) if "local" in args]
+        (model,) = [pid for pid, args in children_of(process.pid) if "local" in args]
         assert alive(model)
     assert process.errors == ""
     until(lambda: not alive(model))
@@ -66,8 +74,8 @@ def test_the_embedded_model_answers_through_the_gateway_and_is_gone_with_it():
 def test_it_answers_with_several_workers():
     with served("--workers", "2") as (url, process):
         assert all("Paris" in ask(url, "local") for _ in range(4))
-        workers = [int(pid) for pid, _ in children_of(process.pid)]
-        models = [int(pid) for worker in workers for pid, args in children_of(worker) if "local" in args]
+        workers = [pid for pid, _ in children_of(process.pid)]
+        models = [pid for worker in workers for pid, args in children_of(worker) if "local" in args]
         assert models
     until(lambda: not any(alive(pid) for pid in [*workers, *models]))
 
