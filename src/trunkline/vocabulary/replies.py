@@ -74,21 +74,13 @@ class Choice(Struct, OpenAIShape, frozen=True, omit_defaults=True):
     )
 
 
-class Reply(Struct, OpenAIShape, omit_defaults=True, kw_only=True):
-    """The answer to a chat request.
-
-    `.message`, `.text` and `.tool_calls` are those of the first choice. `.cost` is in US dollars, None where the price
-    is unknown. The engine fills what stands below `request_id` in; treat a reply as a value.
-    """
+class _Answered(Struct, OpenAIShape, omit_defaults=True, kw_only=True):
+    """What every reply has; the engine fills in what stands below `request_id`."""
 
     id: str | None = None
     model: str | None = None
     """The model that answered, as the provider names it."""
-    created: int | None = None
-    """Seconds since 1970, if the provider said."""
-    choices: tuple[Choice, ...] = ()
     usage: Usage | None = None
-    service_tier: str | None = None
     extra: Extra = field(default_factory=dict)
     dialect: str | None = None
 
@@ -104,6 +96,24 @@ class Reply(Struct, OpenAIShape, omit_defaults=True, kw_only=True):
     """From the call to the last byte."""
     body: bytes | None = None
     """The provider's body as it came; None for a stream."""
+
+    @property
+    def raw(self) -> Any:
+        """The provider's body, parsed; None for a stream."""
+        return msgspec.json.decode(self.body) if self.body else None
+
+
+class Reply(_Answered, kw_only=True):
+    """The answer to a chat request.
+
+    `.message`, `.text` and `.tool_calls` are those of the first choice. `.cost` is in US dollars, None where the price
+    is unknown. Treat a reply as a value.
+    """
+
+    created: int | None = None
+    """Seconds since 1970, if the provider said."""
+    choices: tuple[Choice, ...] = ()
+    service_tier: str | None = None
     parsed: Any = None
     """The object that `response_format` asked for."""
 
@@ -128,11 +138,6 @@ class Reply(Struct, OpenAIShape, omit_defaults=True, kw_only=True):
         return self.choices[0].finish if self.choices else None
 
     @property
-    def raw(self) -> Any:
-        """The provider's body, parsed; None for a stream."""
-        return msgspec.json.decode(self.body) if self.body else None
-
-    @property
     def object(self) -> str:
         """OpenAI's name for a whole reply."""
         return "chat.completion"
@@ -144,33 +149,15 @@ class Reply(Struct, OpenAIShape, omit_defaults=True, kw_only=True):
     shape = tuple((name, name) for name in ("id", "object", "created", "model", "choices", "usage", "service_tier"))
 
 
-class EmbeddingReply(Struct, OpenAIShape, omit_defaults=True, kw_only=True):
+class EmbeddingReply(_Answered, kw_only=True):
     """Vectors in the order of the input."""
 
-    model: str | None = None
     vectors: tuple[tuple[float, ...], ...] = ()
-    usage: Usage | None = None
-    id: str | None = None
-    extra: Extra = field(default_factory=dict)
-    dialect: str | None = None
-
-    request_id: str | None = None
-    provider: str | None = None
-    target: str | None = None
-    cost: Cost | None = None
-    loss: tuple[Loss, ...] = ()
-    seconds: float | None = None
-    body: bytes | None = None
 
     @property
     def data(self) -> tuple[VectorView, ...]:
         """The vectors in OpenAI's shape: `reply.data[0].embedding`."""
         return tuple(VectorView(index, vector) for index, vector in enumerate(self.vectors))
-
-    @property
-    def raw(self) -> Any:
-        """The provider's body, parsed."""
-        return msgspec.json.decode(self.body) if self.body else None
 
     @property
     def object(self) -> str:

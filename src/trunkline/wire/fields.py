@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.facts import Facts
+from trunkline.vocabulary.parts import CacheMark
 from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Settings, Words
@@ -100,6 +101,19 @@ def foreign(extra: Mapping[str, Any], spoken: str | None, dialect: str) -> tuple
     if spoken is None or spoken == dialect:
         return dict(extra), ()
     return {}, tuple(Loss(key, "it has no meaning in the target's API") for key in extra)
+
+
+def cache_from_wire(body: Json) -> CacheMark | None:
+    """The mark up to which the prompt is to be cached, taken out of a part or a tool. Anthropic's word, which some
+    servers of other dialects take too (docs.anthropic.com and openrouter.ai/docs, prompt caching)."""
+    mark = body.pop("cache_control", None)
+    return CacheMark(an_object(mark).get("ttl")) if mark else None
+
+
+def mark_cache(wire: Json, cache: CacheMark | None) -> None:
+    """Write the mark, if there is one."""
+    if cache is not None:
+        wire["cache_control"] = {"type": "ephemeral"} | ({"ttl": cache.ttl} if cache.ttl else {})
 
 
 def text_at(source: Json, key: str, where: str = "") -> str:

@@ -14,7 +14,6 @@ from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.messages import Message, Role
 from trunkline.vocabulary.parts import (
     AnyPart,
-    CacheMark,
     Citation,
     File,
     Image,
@@ -28,7 +27,17 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import an_object, as_array, as_flag, as_object, object_at, plain_text, text_at
+from trunkline.wire.fields import (
+    an_object,
+    as_array,
+    as_flag,
+    as_object,
+    cache_from_wire,
+    mark_cache,
+    object_at,
+    plain_text,
+    text_at,
+)
 
 name = "anthropic_messages"
 
@@ -129,18 +138,6 @@ _READERS: Mapping[str, Callable[[Json, str], AnyPart | None]] = {
     "tool_use": _tool_use_from_wire,
     "tool_result": _tool_result_from_wire,
 }
-
-
-def cache_from_wire(body: Json) -> CacheMark | None:
-    """The mark up to which the prompt is to be cached."""
-    mark = body.pop("cache_control", None)
-    return CacheMark(an_object(mark).get("ttl")) if mark else None
-
-
-def mark_cache(wire: Json, cache: CacheMark | None) -> None:
-    """Write the mark, if there is one."""
-    if cache is not None:
-        wire["cache_control"] = {"type": "ephemeral"} | ({"ttl": cache.ttl} if cache.ttl else {})
 
 
 def _source_from_wire(source: Json, where: str) -> Source | None:

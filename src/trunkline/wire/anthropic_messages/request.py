@@ -16,18 +16,20 @@ from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.wire import fields
 from trunkline.wire.crossing import at_home
-from trunkline.wire.fields import Field, array_at, as_array, as_count, as_flag, as_object, as_text, text_at
-
-from .messages import (
-    INSTRUCTIONS,
+from trunkline.wire.fields import (
+    Field,
+    array_at,
+    as_array,
+    as_count,
+    as_flag,
+    as_object,
+    as_text,
     cache_from_wire,
-    content_from_wire,
     mark_cache,
-    message_from_wire,
-    name,
-    system_to_wire,
-    turns_to_wire,
+    text_at,
 )
+
+from .messages import INSTRUCTIONS, content_from_wire, message_from_wire, name, system_to_wire, turns_to_wire
 from .schema import fit
 
 TIERS = {"auto": "auto", "default": "standard_only"}

@@ -13,7 +13,6 @@ from trunkline.vocabulary.messages import Message, Role
 from trunkline.vocabulary.parts import (
     AnyPart,
     Audio,
-    CacheMark,
     File,
     Image,
     Opaque,
@@ -27,7 +26,17 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import an_object, as_array, as_object, as_text, object_at, plain_text, text_at
+from trunkline.wire.fields import (
+    an_object,
+    as_array,
+    as_object,
+    as_text,
+    cache_from_wire,
+    mark_cache,
+    object_at,
+    plain_text,
+    text_at,
+)
 
 name = "openai_chat"
 
@@ -170,18 +179,6 @@ def _part_from_wire(value: Any, where: str) -> AnyPart:
     if reader is None:
         return Opaque(name, {"type": kind, **body})
     return reader(body, where)
-
-
-def cache_from_wire(body: Json) -> CacheMark | None:
-    """The cache mark that some servers take on parts and tools (openrouter.ai/docs, prompt caching)."""
-    mark = body.pop("cache_control", None)
-    return CacheMark(an_object(mark).get("ttl")) if mark else None
-
-
-def mark_cache(wire: Json, cache: CacheMark | None) -> None:
-    """Write the mark, if there is one."""
-    if cache is not None:
-        wire["cache_control"] = {"type": "ephemeral"} | ({"ttl": cache.ttl} if cache.ttl else {})
 
 
 def _source_of_url(url: str) -> Source:

@@ -14,9 +14,20 @@ from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.wire import fields
 from trunkline.wire.crossing import at_home
-from trunkline.wire.fields import Field, an_object, array_at, as_array, as_flag, as_object, object_at, text_at
+from trunkline.wire.fields import (
+    Field,
+    an_object,
+    array_at,
+    as_array,
+    as_flag,
+    as_object,
+    cache_from_wire,
+    mark_cache,
+    object_at,
+    text_at,
+)
 
-from .messages import cache_from_wire, mark_cache, message_from_wire, message_to_wire, name
+from .messages import message_from_wire, message_to_wire, name
 
 
 def _stop(value: Any) -> Any:
