@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from trunkline.providers.http import HttpTransport
+from trunkline.providers.http.transport import HttpTransport
 from trunkline.providers.local.transport import LocalTransport
 from trunkline.providers.mock import MockAnswer, MockTransport
 from trunkline.telemetry.log import log_sink
@@ -35,6 +35,16 @@ class SystemClock:
         if when is None:
             return asyncio.timeout(None)
         return asyncio.timeout_at(asyncio.get_running_loop().time() + when - self.now())
+
+    def alarm(self, when: float | None, ring: Callable[[], object]) -> Callable[[], object]:
+        """Calls `ring` when `now()` passes `when`, unless the function it gives back is called before."""
+        if when is None:
+            return _nothing
+        return asyncio.get_running_loop().call_later(when - self.now(), ring).cancel
+
+
+def _nothing() -> None:
+    """There is no alarm to switch off."""
 
 
 class Runtime:

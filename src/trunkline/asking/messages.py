@@ -11,7 +11,7 @@ from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import AnyPart, Part, Text
 from trunkline.vocabulary.protocols import Json
-from trunkline.wire.openai_chat.messages import message_from_wire
+from trunkline.wire.openai_chat.messages import message_from_wire, plain_message
 
 Said = str | Message | Part | Mapping[str, Any]
 Messages = Said | Sequence[Said]
@@ -42,6 +42,8 @@ def _message(item: Any, where: str) -> Message:
         return item
     if isinstance(item, str):
         return Message("user", (Text(item),))
+    if (plain := plain_message(item)) is not None:
+        return plain
     if isinstance(item, Part):
         raise InvalidRequestError(
             f"{where} is a {type(item).__name__} between whole messages: put it into one, as in said('user', …)",

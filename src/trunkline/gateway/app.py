@@ -158,7 +158,7 @@ def _rules(headers: Headers) -> Rules:
 
 
 def from_environment() -> App:
-    """The application that a worker process makes for itself."""
+    """The application that the environment describes."""
     config = load()
     log.to_stderr(config.gateway.log_level)
     return App(Engine(Snapshot(config), Runtime(mock=config.mock)))

@@ -80,10 +80,10 @@ class Flow(Generic[Piece]):
     ) -> None:
         self._reader = reader
         self._receiving = receiving
-        self._chunks = receiving.chunks()
         self._clock = clock
         self._deadline = deadline
         self._sign = sign
+        self._late = False
         self._held: list[Piece] = []
         self.end: Callable[[Outcome], None] = _nobody
         """Who must know how it ended: set by whoever makes the answer."""
@@ -91,44 +91,48 @@ class Flow(Generic[Piece]):
     async def until_content(self) -> None:
         """Read on until the first content is in hand: from then on the stream belongs to this target."""
         while not self._reader.content and not self._reader.ended:
-            self._held.append(self._read(await anext(self._chunks, None)))
+            self._held.append(await self._next())
         if not any(self._held):
             raise ResponseParseError("the provider answered with an empty stream", code="empty_stream")
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
-        """What was held and what follows."""
+        """What was held and what follows. One alarm watches the call's deadline for the whole stream."""
+        stop_alarm = self._clock.alarm(self._deadline, self._strike)
         try:
             for piece in self._held:
                 self._finish_if_ended()
                 yield piece
             while not self._reader.ended:
-                piece = self._read(await self._within_deadline())
+                piece = await self._next()
                 self._finish_if_ended()
                 yield piece
             await self._drain()
         except TrunklineError as error:
-            kind: OutcomeKind = "cut" if isinstance(error, CutOff) else "error"
-            self._finish(kind, self._sign(error))
-            raise
+            told = self._sign(_too_late() if self._late else error)
+            self._finish("cut" if isinstance(told, CutOff) else "error", told)
+            if told is error:
+                raise
+            raise told from error
         finally:
+            stop_alarm()
             self._finish("cancelled")
             self._receiving.release()
 
-    def _read(self, data: bytes | None) -> Piece:
-        """The piece that these bytes make; the last one when they are over."""
+    async def _next(self) -> Piece:
+        """The piece that the next bytes make; the last one when they are over."""
+        data = await self._receiving.more()
+        if self._late:
+            raise _too_late()
         if data is not None:
             return self._reader.feed(data)
         piece = self._reader.close()
         self._reader.ended = True
         return piece
 
-    async def _within_deadline(self) -> bytes | None:
-        """The next bytes from the network; None after the last."""
-        try:
-            async with self._clock.deadline(self._deadline):
-                return await anext(self._chunks, None)
-        except TimeoutError as error:
-            raise APITimeoutError("the stream was not complete before the call's deadline") from error
+    def _strike(self) -> None:
+        """The deadline has passed: letting go of the connection wakes whoever waits for it."""
+        self._late = True
+        self._receiving.release()
 
     def _finish_if_ended(self) -> None:
         """The terminal event is in hand: whoever takes this piece has the whole answer."""
@@ -138,10 +142,14 @@ class Flow(Generic[Piece]):
     async def _drain(self) -> None:
         with contextlib.suppress(TimeoutError, TrunklineError):
             async with self._clock.deadline(self._clock.now() + DRAIN_SECONDS):
-                await anext(self._chunks, None)
+                await self._receiving.more()
 
     def _finish(self, kind: OutcomeKind, error: TrunklineError | None = None) -> None:
         self.end(Outcome(kind=kind, usage=self._reader.usage, finish=self._reader.finish, error=error))
+
+
+def _too_late() -> APITimeoutError:
+    return APITimeoutError("the stream was not complete before the call's deadline")
 
 
 def _nobody(outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ script gives one fixed sentence.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -101,6 +101,8 @@ class _Scripted:
         self._embeds = url.endswith("/embeddings")
         self._id = request_id
         self._clock = clock
+        self._streamed: list[bytes] = []
+        self._said = 0
         self.status = answer.status
         self.headers: Mapping[str, str] = {"content-type": "application/json", "x-request-id": request_id}
         if answer.retry_after is not None:
@@ -112,13 +114,17 @@ class _Scripted:
             return msgspec.json.encode({"error": error})
         return msgspec.json.encode(self._vectors() if self._embeds else self._completion())
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        for at, piece in enumerate(self._pieces()):
-            if at == self._answer.cut_after:
-                raise CutOff("the mock broke off in the middle of its answer")
-            if at and self._answer.chunk_delay:
-                await self._clock.sleep(self._answer.chunk_delay)
-            yield frame(piece)
+    async def more(self) -> bytes | None:
+        at = self._said
+        pieces = self._streamed = self._streamed or self._pieces()
+        if at == self._answer.cut_after:
+            raise CutOff("the mock broke off in the middle of its answer")
+        if at >= len(pieces):
+            return None
+        if at and self._answer.chunk_delay:
+            await self._clock.sleep(self._answer.chunk_delay)
+        self._said += 1
+        return frame(pieces[at])
 
     def release(self) -> None:
         """Nothing is held."""

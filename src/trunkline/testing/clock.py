@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 
@@ -14,7 +14,7 @@ class FakeClock:
         self._now = 1000.0
         self._wall = wall
         self.slept: list[float] = []
-        self._deadlines: set[_Deadline] = set()
+        self._alarms: dict[object, tuple[float, Callable[[], object]]] = {}
 
     def now(self) -> float:
         """Seconds on this clock."""
@@ -31,12 +31,21 @@ class FakeClock:
         await asyncio.sleep(0)  # noqa: TID251 a turn of the loop, no wait
 
     def advance(self, seconds: float) -> None:
-        """Turn the hands; deadlines that this passes strike."""
+        """Turn the hands; alarms and deadlines that this passes strike."""
         self._now += seconds
         self._wall += seconds
-        for deadline in list(self._deadlines):
-            if deadline.when <= self._now:
-                deadline.strike()
+        for token, (when, strike) in list(self._alarms.items()):
+            if when <= self._now:
+                self._alarms.pop(token, None)
+                strike()
+
+    def alarm(self, when: float | None, ring: Callable[[], object]) -> Callable[[], object]:
+        """Calls `ring` in this loop when the hands pass `when`, unless the function it gives back is called before."""
+        token, loop = object(), asyncio.get_running_loop()
+        if when is not None:
+            self._alarms[token] = (when, lambda: loop.call_soon_threadsafe(ring))
+            self.advance(0)
+        return lambda: self._alarms.pop(token, None)
 
     @asynccontextmanager
     async def deadline(self, when: float | None) -> AsyncGenerator[None]:
@@ -44,10 +53,8 @@ class FakeClock:
         if when is None:
             yield
             return
-        deadline = _Deadline(when)
-        if when <= self._now:
-            deadline.strike()
-        self._deadlines.add(deadline)
+        deadline = _Deadline()
+        stop = self.alarm(when, deadline.strike)
         try:
             yield
             if deadline.struck:  # while the body was taking its last step: what is on its way arrives here
@@ -58,25 +65,21 @@ class FakeClock:
             raise
         finally:
             deadline.over = True
-            self._deadlines.discard(deadline)
+            stop()
 
 
 class _Deadline:
-    """A moment, and the task that must be done by then."""
+    """A task that must be done in time."""
 
-    def __init__(self, when: float) -> None:
+    def __init__(self) -> None:
         task = asyncio.current_task()
         assert task is not None, "a deadline is set inside a task"
         self.task = task
-        self.when = when
         self.struck = False
         self.over = False
 
     def strike(self) -> None:
-        """Cancel the task, in whatever thread the hands were turned."""
-        self.task.get_loop().call_soon_threadsafe(self._cancel)
-
-    def _cancel(self) -> None:
+        """It is not: cancel it, unless it was done a moment ago."""
         if not self.struck and not self.over:
             self.struck = True
             self.task.cancel()

@@ -41,6 +41,10 @@ class Clock(Protocol):
         """Cancels its body with `TimeoutError` when `now()` passes `when`; None never does."""
         ...
 
+    def alarm(self, when: float | None, ring: Callable[[], object]) -> Callable[[], object]:
+        """Calls `ring` when `now()` passes `when`, unless the function it gives back is called before."""
+        ...
+
 
 class Target(Struct, frozen=True, kw_only=True):
     """A model at a provider, with the address and the key to reach it there."""

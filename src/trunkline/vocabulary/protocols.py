@@ -6,7 +6,7 @@ client on one side and the gateway on the other.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -179,8 +179,8 @@ class Receiving(Protocol):
         """The whole body; the connection is free afterwards."""
         ...
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it comes."""
+    async def more(self) -> bytes | None:
+        """The next bytes of the body, as they come; None after the last."""
         ...
 
     def release(self) -> None:

@@ -21,7 +21,7 @@ from trunkline.vocabulary.tools import AnyTool, Tool
 def at_home(request: Request, dialect: str, *, marks: bool = True) -> tuple[Request, tuple[Loss, ...]]:
     """The request without what only another dialect understands; without cache marks where the target takes none."""
     foreign = request.dialect not in {None, dialect}
-    if request.dialect == dialect or (marks and not foreign):
+    if request.dialect == dialect or (not foreign and (marks or not _marked(request))):
         return request, ()
     border = _Border(foreign=foreign, marks=marks)
     reasoning = request.settings.reasoning
@@ -38,6 +38,12 @@ def at_home(request: Request, dialect: str, *, marks: bool = True) -> tuple[Requ
         extra={} if foreign else request.extra,
     )
     return crossed, tuple(border.losses.values())
+
+
+def _marked(request: Request) -> bool:
+    """Whether anything of the request bears a cache mark."""
+    parts = (part for message in request.messages for part in message.parts)
+    return any(part.cache is not None or type(part) is ToolResult for part in parts) or bool(request.tools)
 
 
 class _Border:

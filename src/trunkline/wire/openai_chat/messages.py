@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -54,7 +54,20 @@ def message_from_wire(message: Any, where: str = "message") -> Message:
     return _message_from_wire(message, where)
 
 
+def plain_message(value: Any) -> Message | None:
+    """A message that is a role and a string and nothing else, as nearly all are; None for any other."""
+    if type(value) is not dict or len(cast("Json", value)) != 2:
+        return None
+    body = cast("Json", value)
+    role, content = _ROLES.get(body.get("role", "")), body.get("content")
+    if role is None or role == "tool" or type(content) is not str:
+        return None
+    return Message(role, (Text(content),))
+
+
 def _message_from_wire(value: Any, where: str) -> Message:
+    if (plain := plain_message(value)) is not None:
+        return plain
     body: Json = as_object(value, where)
     word = text_at(body, "role", where)
     role = _ROLES.get(word)
@@ -197,11 +210,13 @@ def _url_of(source: Source) -> str | None:
 
 def message_to_wire(message: Message, facts: Facts, where: str, losses: list[Loss]) -> list[Json]:
     """Write one message; several where its tool results each need a message of their own."""
-    results = [part for part in message.parts if type(part) is ToolResult]
-    wires = [_result_to_wire(result, where, losses) for result in results]
-    rest = tuple(part for part in message.parts if type(part) is not ToolResult)
-    if results and not rest:
-        return wires
+    rest: tuple[AnyPart, ...] = message.parts
+    wires: list[Json] = []
+    if any(type(part) is ToolResult for part in rest):
+        wires = [_result_to_wire(part, where, losses) for part in rest if type(part) is ToolResult]
+        rest = tuple(part for part in rest if type(part) is not ToolResult)
+        if not rest:
+            return wires
     role = message.role
     if role == "developer" and not facts.quirks.developer_role:
         role = "system"

@@ -1,6 +1,6 @@
-"""The network: the only code that touches it.
+"""A pool: the connections of one event loop.
 
-Owns connections, one pool for each event loop, and the translation of the HTTP library's errors into ours. Knows no
+Owns sending over them, reading what comes back, and the translation of the HTTP library's errors into ours. Knows no
 provider, no dialect and no deadline but the one for connecting.
 """
 
@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 import os
 import ssl
-import threading
 import urllib.request
-import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from http.cookies import BaseCookie, SimpleCookie
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -29,65 +28,9 @@ from trunkline.vocabulary.errors import (
 )
 from trunkline.vocabulary.protocols import Receiving, Sending
 
-CONNECT_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 30.0
-
-
-class HttpTransport:
-    """HTTP/1.1 over pooled connections. Loop-agnostic: each loop that sends gets a pool, which closes with it."""
-
-    def __init__(self, connect_seconds: float = CONNECT_SECONDS) -> None:
-        self._connect_seconds = connect_seconds
-        self._pools: dict[asyncio.AbstractEventLoop, _Pool] = {}
-        self._lock = threading.Lock()
-        _TRANSPORTS.add(self)
-        weakref.finalize(self, _close_all, self._pools).atexit = False
-
-    async def send(self, request: Sending) -> Receiving:
-        """Send, and wait for the answer's head."""
-        pool = self._pools.get(asyncio.get_running_loop()) or await self._open_pool()
-        return await pool.send(request)
-
-    async def close(self) -> None:
-        """Close the pool of the running loop; those of other loops close with their loops."""
-        pool = self._pools.get(asyncio.get_running_loop())
-        if pool is not None:
-            await pool.close()
-
-    async def _open_pool(self) -> _Pool:
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            for other in [other for other in self._pools if other.is_closed()]:
-                del self._pools[other]
-            pool = self._pools[loop] = _Pool(self._connect_seconds, self._pools)
-        await pool.open()
-        return pool
-
-    def leave_to_parent(self) -> None:
-        """In a forked child: the parent's sockets are not ours. Left alone, for closing them would say goodbye."""
-        _LEFT_TO_THE_PARENT.append(dict(self._pools))
-        self._pools.clear()
-        self._lock = threading.Lock()
-
-
-def _close_all(pools: dict[asyncio.AbstractEventLoop, _Pool]) -> None:
-    """A transport was dropped without being closed: each pool closes in its own loop, where that still runs."""
-    for loop, pool in list(pools.items()):
-        with contextlib.suppress(RuntimeError):  # that loop is closed
-            loop.call_soon_threadsafe(lambda loop=loop, pool=pool: loop.create_task(pool.close()))
-
-
-_TRANSPORTS: weakref.WeakSet[HttpTransport] = weakref.WeakSet()
-_LEFT_TO_THE_PARENT: list[object] = []
-"""Keeps a forked child from collecting, and so from closing, the connections that its parent still uses."""
-
-
-def _forked() -> None:
-    for transport in _TRANSPORTS:
-        transport.leave_to_parent()
-
-
-os.register_at_fork(after_in_child=_forked)
+MOST_PLACES = 1000
+"""How many addresses are remembered: deployments come and go, and they are cheap to parse again."""
 
 
 class _NoCookies(aiohttp.DummyCookieJar):
@@ -99,13 +42,21 @@ class _NoCookies(aiohttp.DummyCookieJar):
         return self._none
 
 
-class _Pool:
+class _Place(NamedTuple):
+    """An address as the HTTP library wants it, and the proxy that the environment names for its host."""
+
+    url: URL
+    proxy: str | None
+
+
+class Pool:
     """The connections of one event loop."""
 
-    def __init__(self, connect_seconds: float, siblings: dict[asyncio.AbstractEventLoop, _Pool]) -> None:
-        self._urls: dict[str, URL] = {}
+    def __init__(self, connect_seconds: float, siblings: dict[asyncio.AbstractEventLoop, Pool]) -> None:
+        self._places: dict[str, _Place] = {}
         self._siblings = siblings
         self._watch = self._until_the_loop_ends()
+        self._watched = False
         connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=KEEP_ALIVE_SECONDS)
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -114,11 +65,12 @@ class _Pool:
             skip_auto_headers=("Content-Type", "User-Agent"),
             read_bufsize=2**18,
         )
-        self._proxies: dict[str, str | None] = {}
 
     async def open(self) -> None:
         """Begin to watch the loop: at its end `asyncio.run` finishes open async generators, and so closes this pool."""
-        await anext(self._watch)
+        if not self._watched:
+            self._watched = True
+            await anext(self._watch)
 
     async def _until_the_loop_ends(self) -> AsyncGenerator[None, None]:
         try:
@@ -136,36 +88,32 @@ class _Pool:
         await self._session.close()
 
     async def send(self, request: Sending) -> Receiving:
+        """Send, and wait for the answer's head."""
         headers = request.headers if request.keep_alive else {**request.headers, "connection": "close"}
         try:
+            place = self._places.get(request.url) or self._find(request.url)
             response = await self._session.request(
                 request.method,
-                self._parsed(request.url),
-                data=request.body or None,
+                place.url,
+                data=aiohttp.BytesPayload(request.body, content_type="application/json"),
                 headers=headers,
                 allow_redirects=False,
-                proxy=self._proxy(request.url),
+                proxy=place.proxy,
             )
         except _FAILURES as error:
             raise _translated(error, request.url) from error
         return _Response(response, request.url)
 
-    def _parsed(self, url: str) -> URL:
-        parsed = self._urls.get(url)
-        if parsed is None:
-            if len(self._urls) > 1000:  # deployments come and go; addresses are cheap to parse again
-                self._urls.clear()
-            parsed = self._urls[url] = URL(url)
-        return parsed
-
-    def _proxy(self, url: str) -> str | None:
-        """The proxy that the environment names for a host, looked up once."""
+    def _find(self, url: str) -> _Place:
+        """Parse an address and look its proxy up, once."""
+        if len(self._places) >= MOST_PLACES:
+            self._places.clear()
         parts = urlsplit(url)
-        if parts.netloc not in self._proxies:
-            host = parts.hostname or ""
-            proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(parts.scheme)
-            self._proxies[parts.netloc] = proxy
-        return self._proxies[parts.netloc]
+        proxy = urllib.request.getproxies().get(parts.scheme)
+        if proxy is not None and urllib.request.proxy_bypass(parts.hostname or ""):
+            proxy = None
+        place = self._places[url] = _Place(URL(url), proxy)
+        return place
 
 
 _FAILURES = (aiohttp.ClientError, OSError, ValueError)
@@ -187,11 +135,9 @@ class _Response:
         except _FAILURES as error:
             raise _translated(error, self._url) from error
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        content = self._response.content
+    async def more(self) -> bytes | None:
         try:
-            while data := await content.readany():
-                yield data
+            return await self._response.content.readany() or None
         except _FAILURES as error:
             raise _translated(error, self._url) from error
 
