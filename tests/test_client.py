@@ -236,6 +236,16 @@ async def test_a_stream_that_breaks_before_its_first_content_is_tried_again():
     assert len(upstream.served) == 2
 
 
+async def test_a_stream_of_nothing_is_an_error_and_tried_again():
+    clock = FakeClock()
+    nothing = Told(headers={"content-type": "text/event-stream"}, pieces=(b"", b""))
+    async with FakeUpstream([nothing, stream(*chunks("Paris."))]) as upstream, client(upstream, clock) as line:
+        assert (await line.stream("Hi").final()).text == "Paris."
+    only_the_end = stream()
+    async with FakeUpstream([only_the_end]) as upstream, client(upstream, clock) as line:
+        assert (await line.stream("Hi").final()).text == ""  # it says itself that it is complete
+
+
 async def test_an_error_inside_a_stream_is_the_right_error():
     broken = {"error": {"message": "The server is overloaded", "code": "model_overloaded"}}
     script = [stream(*chunks("Par")[:2], broken, done=False)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import subprocess
 import sys
 import textwrap
@@ -165,7 +166,7 @@ print("child", os.waitstatus_to_exitcode(status))
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "child 0", "")
 
 
-@pytest.mark.parametrize("run_number", range(3))
+@pytest.mark.parametrize("run_number", range(int(os.environ.get("TRUNKLINE_SOAK", "2"))))
 def test_the_interpreter_ends_quietly_with_a_stream_open(upstream_for, run_number):
     upstream = upstream_for([stream(*chunks("a", "b"), done=False, hang=True)])
     done = run(
