@@ -341,6 +341,14 @@ async def test_on_unsupported_error_refuses_before_sending():
         assert [lost.field for lost in answer.loss] == ["seed"]
 
 
+async def test_what_was_lost_is_logged_unless_it_may_be_dropped(caplog):
+    async with FakeUpstream([reply(200, message())]) as upstream, client(upstream) as line:
+        await line.complete("Hi", "anthropic/claude-sonnet-4-5", seed=1, max_tokens=5, on_unsupported="drop")
+        assert "cannot be told" not in caplog.text
+        await line.complete("Hi", "anthropic/claude-sonnet-4-5", seed=1, max_tokens=5)
+        assert "cannot be told: seed" in caplog.text
+
+
 # --- attempts ---------------------------------------------------------------------------------------------------------
 
 

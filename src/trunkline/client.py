@@ -283,7 +283,7 @@ class AsyncStream:
         if self._answer is not None:
             self._answer.abandon()
             if self._answer.events is not None:
-                await self._answer.events.aclose()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+                await self._answer.events.aclose()
 
     async def __aenter__(self) -> Self:
         await self.open()

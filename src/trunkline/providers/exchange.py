@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from trunkline.telemetry.log import logger
 from trunkline.vocabulary.calls import Answer, Call, Clock, Outcome, Step, Target
 from trunkline.vocabulary.errors import (
     APITimeoutError,
@@ -90,12 +91,15 @@ def _emulating(facts: Facts) -> Facts:
 
 
 def _unsupported(loss: tuple[Loss, ...], target: Target) -> InvalidRequestError:
-    fields = "; ".join(f"{lost.field} ({lost.why})" for lost in loss)
     return InvalidRequestError(
-        f"{target.name} cannot be told: {fields}. Leave it out, or say on_unsupported='warn'",
+        f"{target.name} cannot be told: {_lost(loss)}. Leave it out, or say on_unsupported='warn'",
         param=loss[0].field,
         code="unsupported_parameter",
     )
+
+
+def _lost(loss: tuple[Loss, ...]) -> str:
+    return "; ".join(f"{lost.field} ({lost.why})" for lost in loss)
 
 
 def _headers(call: Call, provider: Provider) -> Mapping[str, str]:
@@ -131,6 +135,8 @@ def exchange(
         provider = catalog[call.target.provider]
         try:
             spoken = speak(call, provider, facts_of(call.target, provider))
+            if spoken.loss and call.rules.on_unsupported == "warn":
+                logger.warning("%s %s cannot be told: %s", call.id, call.target.name, _lost(spoken.loss))
             conversation = _Conversation(call, spoken, price_of, clock)
             return await conversation.hold(transports[provider.transport])
         except TrunklineError as error:

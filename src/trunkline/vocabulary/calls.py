@@ -7,7 +7,7 @@ an iterator that somebody else made.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
@@ -203,8 +203,8 @@ class Answer:
         passes: bool = False,
         body: bytes | None = None,
         whole: Callable[[], Reply | EmbeddingReply] | None = None,
-        events: AsyncIterator[list[Event]] | None = None,
-        chunks: AsyncIterator[bytes] | None = None,
+        events: AsyncGenerator[list[Event], None] | None = None,
+        chunks: AsyncGenerator[bytes, None] | None = None,
         release: Callable[[], None] | None = None,
     ) -> None:
         self.target = target
