@@ -153,6 +153,17 @@ async def test_embeddings_keep_their_order():
     assert upstream.served[0].json == {"model": "text-embedding-3-small", "input": ["a", "b"], "dimensions": 2}
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_tier_that_served_decides_the_price(streamed):
+    whole = {**chat(), "service_tier": "priority"}
+    pieces = [{**chunk, "service_tier": "priority"} for chunk in chunks("Paris.")]
+    async with FakeUpstream([stream(*pieces) if streamed else reply(200, whole)]) as upstream, client(upstream) as line:
+        ask = line.stream("Hello").final if streamed else lambda: line.complete("Hello")
+        answer = await ask()
+    assert answer.service_tier == "priority"
+    assert answer.cost == Decimal("0.000008")  # 12 at $0.25 and 5 at $1.00 a million
+
+
 async def test_an_unpriced_model_costs_unknown_not_zero():
     async with FakeUpstream([reply(200, chat())]) as upstream, client(upstream) as line:
         answer = await line.complete("Hello", "openai/some-new-model")

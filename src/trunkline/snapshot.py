@@ -114,9 +114,9 @@ class Snapshot:
             )
         return facts
 
-    def price(self, target: Target, usage: Usage | None) -> Cost | None:
-        """What a target charges for a usage; None where the price or the usage is unknown."""
-        return price(self.model_facts(target), usage) if usage is not None else None
+    def price(self, target: Target, usage: Usage | None, tier: str | None = None) -> Cost | None:
+        """What a target charges for a usage at a service tier; None where the price or the usage is unknown."""
+        return price(self.model_facts(target), usage, tier=tier) if usage is not None else None
 
     # -- what there is -------------------------------------------------------------------------------------------------
 

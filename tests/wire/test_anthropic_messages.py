@@ -56,6 +56,7 @@ from trunkline.vocabulary.parts import (
     ToolCall,
     ToolResult,
 )
+from trunkline.vocabulary.protocols import Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.requests import Request, Settings, Words
 from trunkline.vocabulary.tools import OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
@@ -809,9 +810,9 @@ def test_a_reply_is_written_as_it_was_read():
 
 
 def test_a_glance_sees_usage_and_finish():
-    assert dialect.glance(msgspec.json.encode(REPLY_WIRE)) == (REPLY.usage, "tool_calls")
-    assert dialect.glance(b"<html>") == (None, None)
-    assert dialect.glance(b'{"type":"error"}') == (None, None)
+    assert dialect.glance(msgspec.json.encode(REPLY_WIRE)) == (REPLY.usage, "tool_calls", REPLY.service_tier)
+    assert dialect.glance(b"<html>") == Seen()
+    assert dialect.glance(b'{"type":"error"}') == Seen()
 
 
 FINISHES = [

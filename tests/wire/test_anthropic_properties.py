@@ -239,7 +239,7 @@ def test_a_reply_comes_back(body):
     reply = dialect.reply_from_wire(body)
     again = dialect.reply_from_wire(msgspec.json.decode(msgspec.json.encode(dialect.reply_to_wire(reply))))
     assert again == reply
-    assert dialect.glance(msgspec.json.encode(body)) == (reply.usage, reply.finish)
+    assert dialect.glance(msgspec.json.encode(body)) == (reply.usage, reply.finish, reply.service_tier)
 
 
 @given(replies, cuts)

@@ -62,6 +62,7 @@ def _record(call: Call, outcome: Outcome, answer: Answer | None, clock: Clock) -
         error=error.kind if error is not None else None,
         status=error.status if error is not None else None,
         usage=outcome.usage,
+        tier=outcome.tier,
         cost=answer.cost if answer is not None else None,
         request_id=answer.request_id if answer is not None else error.request_id if error is not None else None,
         payer=call.rules.payer,

@@ -24,7 +24,7 @@ from trunkline.vocabulary.errors import (
     TrunklineError,
 )
 from trunkline.vocabulary.facts import Facts
-from trunkline.vocabulary.protocols import Dialect, Receiving, Sending, StreamingDialect, Transport
+from trunkline.vocabulary.protocols import Dialect, Receiving, Seen, Sending, StreamingDialect, Transport
 from trunkline.vocabulary.replies import EmbeddingReply, Loss, Reply
 from trunkline.vocabulary.usage import Cost, Usage
 from trunkline.wire import emulation
@@ -37,8 +37,8 @@ from .provider import Provider
 FactsOf = Callable[[Target, Provider], Facts]
 """What a writer must know of a target: the row's quirks joined with the model's facts."""
 
-PriceOf = Callable[[Target, Usage | None], Cost | None]
-"""What a target charges for a usage; None where nobody knows."""
+PriceOf = Callable[[Target, Usage | None, str | None], Cost | None]
+"""What a target charges for a usage at a service tier; None where nobody knows."""
 
 REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "cf-ray")
 """Headers in which providers name a request, the most telling first."""
@@ -192,13 +192,13 @@ class _Conversation:
 
     def _whole(self, receiving: Receiving, body: bytes) -> Answer:
         answer = self._answer(receiving, body=body, whole=lambda: self._read(answer, body))
-        usage, finish = self.spoken.dialect.glance(body) if self.spoken.passes else (None, None)
-        if usage is not None:
-            answer.cost = self.price_of(self.call.target, usage)
+        seen = self.spoken.dialect.glance(body) if self.spoken.passes else Seen()
+        if seen.usage is not None:
+            answer.cost = self.price_of(self.call.target, seen.usage, seen.tier)
         else:  # translated, or something that a glance does not understand: an error in a 200, no JSON
             reply = answer.whole()
-            usage, finish, answer.cost = reply.usage, getattr(reply, "finish", None), reply.cost
-        answer.end(Outcome(kind="finished", usage=usage, finish=finish))
+            seen, answer.cost = Seen(reply.usage, reply.finish, reply.service_tier), reply.cost
+        answer.end(Outcome(kind="finished", usage=seen.usage, finish=seen.finish, tier=seen.tier))
         return answer
 
     def _read(self, answer: Answer, body: bytes) -> Reply | EmbeddingReply:
@@ -215,7 +215,7 @@ class _Conversation:
         reply.request_id = answer.request_id
         reply.provider, reply.target = answer.target.provider, answer.target.name
         reply.loss = answer.loss
-        reply.cost = self.price_of(self.call.target, reply.usage)
+        reply.cost = self.price_of(self.call.target, reply.usage, reply.service_tier)
         return reply
 
     async def _open(self, receiving: Receiving) -> Answer:
@@ -239,7 +239,7 @@ class _Conversation:
 
         def end(outcome: Outcome) -> None:
             if answer.outcome is None:
-                answer.cost = self.price_of(self.call.target, outcome.usage)
+                answer.cost = self.price_of(self.call.target, outcome.usage, outcome.tier)
             answer.end(outcome)
 
         flow.end = end

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from trunkline.vocabulary.calls import Clock, Outcome, OutcomeKind
 from trunkline.vocabulary.errors import APITimeoutError, CutOff, ResponseParseError, TrunklineError
-from trunkline.vocabulary.events import Ended, Event, Finished, UsageReported
+from trunkline.vocabulary.events import Ended, Event, Finished, Started, UsageReported
 from trunkline.vocabulary.protocols import Decoder, Receiving
 from trunkline.vocabulary.usage import Usage
 
@@ -30,6 +30,7 @@ class Reader(Protocol[Piece]):
     ended: bool
     usage: Usage | None
     finish: str | None
+    tier: str | None
 
     def feed(self, data: bytes, /) -> Piece: ...
 
@@ -44,6 +45,7 @@ class Watched:
         self.ended = False
         self.usage: Usage | None = None
         self.finish: str | None = None
+        self.tier: str | None = None
         self._decoder = decoder
 
     def feed(self, data: bytes) -> list[Event]:
@@ -62,6 +64,8 @@ class Watched:
                 self.usage = event.usage
             elif type(event) is Finished:
                 self.finish = event.finish
+            elif type(event) is Started:
+                self.tier = event.extra.get("service_tier")
             elif type(event) is Ended:
                 self.ended = True
         return events
@@ -145,7 +149,8 @@ class Flow(Generic[Piece]):
                 await self._receiving.more()
 
     def _finish(self, kind: OutcomeKind, error: TrunklineError | None = None) -> None:
-        self.end(Outcome(kind=kind, usage=self._reader.usage, finish=self._reader.finish, error=error))
+        reader = self._reader
+        self.end(Outcome(kind=kind, usage=reader.usage, finish=reader.finish, tier=reader.tier, error=error))
 
 
 def _too_late() -> APITimeoutError:

@@ -163,6 +163,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     kind: OutcomeKind
     usage: Usage | None = None
     finish: str | None = None
+    tier: str | None = None
+    """The service tier that served it, in the provider's word; None for the standard one."""
     error: TrunklineError | None = None
 
 
@@ -292,6 +294,7 @@ class Record(Struct, kw_only=True, omit_defaults=True):
     error: str | None = None
     status: int | None = None
     usage: Usage | None = None
+    tier: str | None = None
     cost: Cost | None = None
     request_id: str | None = None
     payer: str | None = None

@@ -7,7 +7,7 @@ client on one side and the gateway on the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -35,6 +35,15 @@ class Refused(Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class Seen(NamedTuple):
+    """What is seen of an answer that passes through unread."""
+
+    usage: Usage | None = None
+    finish: str | None = None
+    tier: str | None = None
+    """The service tier that served it, in the provider's word; it decides the price."""
 
 
 class Dialect(Protocol):
@@ -80,8 +89,8 @@ class Dialect(Protocol):
         """Write a whole answer for a caller."""
         ...
 
-    def glance(self, body: bytes, /) -> tuple[Usage | None, str | None]:
-        """Usage and finish of a whole answer that passes through, at the least cost."""
+    def glance(self, body: bytes, /) -> Seen:
+        """What must be known of a whole answer that passes through, at the least cost."""
         ...
 
     def error_from_wire(self, status: int, headers: Mapping[str, str], body: bytes, /) -> TrunklineError:
@@ -122,6 +131,8 @@ class Tap(Protocol):
     """The terminal event has been seen."""
     usage: Usage | None
     finish: str | None
+    tier: str | None
+    """The service tier that serves it."""
 
     def feed(self, data: bytes, /) -> bytes:
         """Whole events to pass on: what is left out is what the caller did not ask for. Raises errors that it meets."""

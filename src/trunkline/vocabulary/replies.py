@@ -81,6 +81,8 @@ class _Answered(Struct, OpenAIShape, omit_defaults=True, kw_only=True):
     model: str | None = None
     """The model that answered, as the provider names it."""
     usage: Usage | None = None
+    service_tier: str | None = None
+    """The tier that served the call, in the provider's word; it decides the price."""
     extra: Extra = field(default_factory=dict)
     dialect: str | None = None
 
@@ -98,6 +100,11 @@ class _Answered(Struct, OpenAIShape, omit_defaults=True, kw_only=True):
     """The provider's body as it came; None for a stream."""
 
     @property
+    def finish(self) -> str | None:
+        """Why it ended, in our words; None where there is nothing to end."""
+        return None
+
+    @property
     def raw(self) -> Any:
         """The provider's body, parsed; None for a stream."""
         return msgspec.json.decode(self.body) if self.body else None
@@ -113,7 +120,6 @@ class Reply(_Answered, kw_only=True):
     created: int | None = None
     """Seconds since 1970, if the provider said."""
     choices: tuple[Choice, ...] = ()
-    service_tier: str | None = None
     parsed: Any = None
     """The object that `response_format` asked for."""
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from trunkline.vocabulary.errors import InvalidRequestError, ResponseParseError
 from trunkline.vocabulary.facts import Facts
-from trunkline.vocabulary.protocols import Json, Written
+from trunkline.vocabulary.protocols import Json, Seen, Written
 from trunkline.vocabulary.replies import EmbeddingReply
 from trunkline.vocabulary.requests import EmbeddingRequest, Operation
 from trunkline.vocabulary.usage import Usage
@@ -121,13 +121,13 @@ class _Glance(Struct):
 _glances = msgspec.json.Decoder(_Glance)
 
 
-def glance(body: bytes) -> tuple[Usage | None, str | None]:
+def glance(body: bytes) -> Seen:
     """Usage of an answer that passes through; the vectors are skipped, not built."""
     try:
         usage = _glances.decode(body).usage
     except msgspec.MsgspecError:
-        return None, None
-    return _usage(usage) if usage else None, None
+        return Seen()
+    return Seen(_usage(usage) if usage else None)
 
 
 def _usage(usage: Json) -> Usage:

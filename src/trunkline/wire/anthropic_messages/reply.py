@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from trunkline.vocabulary.errors import InvalidRequestError, ResponseParseError
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import AnyPart, Refusal, Text, Thinking, ToolCall
-from trunkline.vocabulary.protocols import Json
+from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire.fields import an_object, as_array
@@ -208,10 +208,11 @@ class _Glance(Struct):
 _glances = msgspec.json.Decoder(_Glance)
 
 
-def glance(body: bytes) -> tuple[Usage | None, str | None]:
-    """Usage and finish of a whole answer that passes through; everything else is skipped, not built."""
+def glance(body: bytes) -> Seen:
+    """Usage, finish and tier of a whole answer that passes through; everything else is skipped, not built."""
     try:
         seen = _glances.decode(body)
     except msgspec.MsgspecError:
-        return None, None
-    return usage_from_wire(seen.usage) if seen.usage else None, finish_from_word(seen.stop_reason)
+        return Seen()
+    usage = usage_from_wire(seen.usage) if seen.usage else None
+    return Seen(usage, finish_from_word(seen.stop_reason), tier_of(seen.usage))

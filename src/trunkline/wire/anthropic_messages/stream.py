@@ -438,6 +438,7 @@ class MessagesTap:
         self.ended = False
         self.usage: Usage | None = None
         self.finish: str | None = None
+        self.tier: str | None = None
         self._frames = Frames()
         self._decoder = MessagesDecoder()
         self._broken: TrunklineError | None = None
@@ -485,6 +486,8 @@ class MessagesTap:
             match event:
                 case Finished():
                     self.finish = event.finish
+                case Started():
+                    self.tier = event.extra.get("service_tier")
                 case UsageReported():
                     self.usage = event.usage
                 case Ended():

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from trunkline.vocabulary.errors import InvalidRequestError, ResponseParseError
 from trunkline.vocabulary.parts import Thinking
-from trunkline.vocabulary.protocols import Json
+from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire.fields import an_object, as_array, as_object
@@ -171,6 +171,7 @@ def finish_word(finish: str | None) -> str | None:
 class _Glance(Struct):
     usage: Json | None = None
     choices: list[_ChoiceGlance] = []
+    service_tier: str | None = None
 
 
 class _ChoiceGlance(Struct):
@@ -180,11 +181,12 @@ class _ChoiceGlance(Struct):
 _glances = msgspec.json.Decoder(_Glance)
 
 
-def glance(body: bytes) -> tuple[Usage | None, str | None]:
-    """Usage and finish of a whole answer that passes through; everything else is skipped, not built."""
+def glance(body: bytes) -> Seen:
+    """Usage, finish and tier of a whole answer that passes through; everything else is skipped, not built."""
     try:
         seen = _glances.decode(body)
     except msgspec.MsgspecError:
-        return None, None
+        return Seen()
     word = seen.choices[0].finish_reason if seen.choices else None
-    return usage_from_wire(seen.usage) if seen.usage else None, finish_from_word(word, called=False)
+    usage = usage_from_wire(seen.usage) if seen.usage else None
+    return Seen(usage, finish_from_word(word, called=False), seen.service_tier)

@@ -300,6 +300,7 @@ class ChatTap:
         self.ended = False
         self.usage: Usage | None = None
         self.finish: str | None = None
+        self.tier: str | None = None
         self._include_usage = include_usage
         self._frames = Frames()
         self._decoder = ChatDecoder()
@@ -354,6 +355,8 @@ class ChatTap:
             match event:
                 case Finished(choice=0):
                     self.finish = event.finish
+                case Started():
+                    self.tier = event.extra.get("service_tier")
                 case UsageReported():
                     self.usage = event.usage
                     unasked = not self._include_usage
