@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import contextlib
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -145,7 +146,8 @@ def _forked() -> None:
 
 _left_to_the_parent: list[Portal] = []
 atexit.register(_close_at_exit)
-os.register_at_fork(after_in_child=_forked)
+if sys.platform != "win32":  # where processes do not fork
+    os.register_at_fork(after_in_child=_forked)
 
 
 class Client:

@@ -103,7 +103,9 @@ def test_embeddings(gpt):
 
 
 def test_embeddings_of_the_embedded_model_in_base64(gpt):
-    """The SDK asks for base64 by itself; the numbers must come out right."""
+    """The SDK asks for base64 by itself; it comes as base64, and the numbers come out right."""
+    wire = gpt.embeddings.with_raw_response.create(model="local", input="hello", encoding_format="base64")
+    assert isinstance(wire.http_response.json()["data"][0]["embedding"], str)
     answer = gpt.embeddings.create(model="local", input="hello")
     assert len(answer.data[0].embedding) == 256
     plain = gpt.embeddings.create(model="local", input="hello", encoding_format="float")

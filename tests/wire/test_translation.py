@@ -8,6 +8,8 @@ from streaming import bodies, events_of, frames, reply_of, until_error
 
 from trunkline.vocabulary.errors import CutOff, OverloadedError, RateLimitError
 from trunkline.vocabulary.facts import Facts, Quirks
+from trunkline.vocabulary.messages import Message
+from trunkline.vocabulary.parts import File, Source, Text
 from trunkline.vocabulary.requests import Request
 from trunkline.wire import anthropic_messages, openai_chat
 
@@ -503,3 +505,12 @@ def test_an_overload_crosses_the_other_way():
     inside = msgspec.json.decode(told.body)["error"]
     assert (inside["type"], inside["code"]) == ("server_error", "overloaded_error")
     assert "Overloaded" in inside["message"]
+
+
+@pytest.mark.parametrize(("accepts", "sent"), [(frozenset(), False), (frozenset({"file_url"}), True)])
+def test_a_linked_file_is_lost_where_the_target_fetches_none(accepts, sent):
+    linked = File(Source(url="https://example.com/a.pdf"), "a.pdf")
+    request = Request(model="m", messages=(Message("user", (Text("Read"), linked)),))
+    written = openai_chat.request_to_wire(request, Facts(model="m", quirks=Quirks(accepts=accepts)))
+    assert ("https://example.com/a.pdf" in str(written.body)) is sent
+    assert bool(written.loss) is not sent

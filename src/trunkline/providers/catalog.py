@@ -58,7 +58,7 @@ ROWS = (
         "https://openrouter.ai/api/v1",
         key_env="OPENROUTER_API_KEY",
         speaks=OPENAI_COMPATIBLE,
-        quirks=Quirks(accepts=OPEN_SERVER | {"cache_control"}, reasoning_key="reasoning"),
+        quirks=Quirks(accepts=OPEN_SERVER | {"cache_control", "file_url"}, reasoning_key="reasoning"),
         docs="https://openrouter.ai/docs",
     ),
     Provider(

@@ -62,7 +62,8 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
     dialect = provider.dialect_for(call.operation, words.dialect if words else None)
     emulated = False
     passes = False
-    if words is not None and words.dialect == dialect.name and quirks.system is None:
+    adds_a_prompt = quirks.system is not None and call.operation == "chat"  # which is written where messages are read
+    if words is not None and words.dialect == dialect.name and not adds_a_prompt:
         passes = True
         written = dialect.words_to_wire(words, facts)
     else:

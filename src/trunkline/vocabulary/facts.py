@@ -18,7 +18,8 @@ class Quirks(Struct, frozen=True, kw_only=True):
     drop: frozenset[str] = frozenset()
     """Top-level keys of a request that the server rejects: left out, and listed as loss."""
     accepts: frozenset[str] = frozenset()
-    """Keys beyond the dialect's own that the server understands (`top_k`)."""
+    """Keys beyond the dialect's own that the server understands (`top_k`, `cache_control`), and `file_url` where it
+    fetches files that are only linked to."""
     rename: Mapping[str, str] = {}
     """Top-level keys that the server calls otherwise."""
     defaults: Mapping[str, Any] = {}

@@ -18,12 +18,15 @@ from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import AnyTool, Tool
 
 
-def at_home(request: Request, dialect: str, *, marks: bool = True) -> tuple[Request, tuple[Loss, ...]]:
-    """The request without what only another dialect understands; without cache marks where the target takes none."""
+def at_home(
+    request: Request, dialect: str, *, marks: bool = True, linked_files: bool = True
+) -> tuple[Request, tuple[Loss, ...]]:
+    """The request without what only another dialect understands; without cache marks and without files that are only
+    linked to, where the target takes none."""
     foreign = request.dialect not in {None, dialect}
-    if request.dialect == dialect or (not foreign and (marks or not _marked(request))):
+    if request.dialect == dialect or (not foreign and ((marks and linked_files) or _is_plain(request))):
         return request, ()
-    border = _Border(foreign=foreign, marks=marks)
+    border = _Border(foreign=foreign, marks=marks, linked_files=linked_files)
     reasoning = request.settings.reasoning
     if foreign and reasoning is not None and reasoning.extra:
         border.lose("reasoning", reasoning.extra)
@@ -40,18 +43,19 @@ def at_home(request: Request, dialect: str, *, marks: bool = True) -> tuple[Requ
     return crossed, tuple(border.losses.values())
 
 
-def _marked(request: Request) -> bool:
-    """Whether anything of the request bears a cache mark."""
+def _is_plain(request: Request) -> bool:
+    """Whether there is nothing in it to look at: no cache mark, no file, no tool."""
     parts = (part for message in request.messages for part in message.parts)
-    return any(part.cache is not None or type(part) is ToolResult for part in parts) or bool(request.tools)
+    return not request.tools and all(part.cache is None and type(part) not in {ToolResult, File} for part in parts)
 
 
 class _Border:
     """Where values are looked through. A key that is lost in many places is listed with the first."""
 
-    def __init__(self, *, foreign: bool, marks: bool) -> None:
+    def __init__(self, *, foreign: bool, marks: bool, linked_files: bool) -> None:
         self.foreign = foreign
         self.marks = marks
+        self.linked_files = linked_files
         self.losses: dict[str, Loss] = {}
 
     def lose(self, where: str, keys: Iterable[str], why: str = "it has no meaning in the target's API") -> None:
@@ -75,6 +79,9 @@ class _Border:
     def part(self, part: AnyPart, where: str) -> AnyPart | None:
         if self.foreign and isinstance(part, Image | Audio | File) and part.source.file_id is not None:
             self.lose(where, ("file_id",), "the upload is at another provider")
+            return None
+        if isinstance(part, File) and part.source.url is not None and not self.linked_files:
+            self.lose(where, ("url",), "the target reads files only when they are sent along")
             return None
         changes = self.unmarked(part.cache, part.extra if type(part) is not Thinking else {}, where)
         if type(part) is ToolResult and (inside := self.parts(part.parts, where)) is not part.parts:

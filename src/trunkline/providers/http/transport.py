@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING
@@ -83,4 +84,5 @@ def _forked() -> None:
         transport.leave_to_parent()
 
 
-os.register_at_fork(after_in_child=_forked)
+if sys.platform != "win32":  # where processes do not fork
+    os.register_at_fork(after_in_child=_forked)

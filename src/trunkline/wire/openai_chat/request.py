@@ -104,7 +104,8 @@ def request_from_wire(body: Json) -> Request:
 
 def request_to_wire(request: Request, facts: Facts) -> Written:
     """Write a chat completion request for a target."""
-    request, loss = at_home(request, name, marks="cache_control" in facts.quirks.accepts)
+    accepts = facts.quirks.accepts
+    request, loss = at_home(request, name, marks="cache_control" in accepts, linked_files="file_url" in accepts)
     losses = [*loss]
     messages = [
         wire
