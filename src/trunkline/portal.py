@@ -80,14 +80,13 @@ class _Visit(Generic[T]):
         self._doing = doing
         self._bell = threading.Lock()
         self._bell.acquire()
-        self._task: asyncio.Task[T] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._value: Any = None
         self._error: BaseException | None = None
         self.finished = False
 
     def begin(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._doing)
-        self._task.add_done_callback(self._end)
+        self._task = asyncio.get_running_loop().create_task(self._travel())
 
     def cancel(self) -> None:
         if self._task is not None:
@@ -102,15 +101,15 @@ class _Visit(Generic[T]):
                 self._error = None  # no cycle of error, traceback and this frame
         return self._value
 
-    def _end(self, task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            self._error = asyncio.CancelledError()
-        elif (error := task.exception()) is not None:
+    async def _travel(self) -> None:
+        """Do it, and ring at once: a task's own callback would come a turn of the loop later."""
+        try:
+            self._value = await self._doing
+        except BaseException as error:  # noqa: BLE001 it is the caller's, whatever it is: raised over there
             self._error = error
-        else:
-            self._value = task.result()
-        self.finished = True
-        self._bell.release()
+        finally:
+            self.finished = True
+            self._bell.release()
 
 
 _portal: Portal | None = None
