@@ -317,6 +317,30 @@ async def test_an_answer_that_is_no_json_is_an_error():
             await line.complete("Hello", retries=0)
 
 
+NONSENSE = [
+    {"choices": "x"},
+    {"choices": [5]},
+    {"choices": [{"message": {"content": 7}}]},
+    {"choices": [], "usage": "many"},
+    {"choices": [{"index": 0, "message": {"content": "a"}}], "usage": {"prompt_tokens": "twelve"}},
+]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+@pytest.mark.parametrize("model", ["openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5"])
+async def test_json_of_no_known_shape_is_the_providers_mistake(nonsense, model):
+    async with FakeUpstream([reply(200, nonsense)]) as upstream, client(upstream) as line:
+        with pytest.raises(ResponseParseError):
+            await line.complete("Hello", model, retries=0, max_tokens=5)
+
+
+async def test_a_chunk_of_no_known_shape_is_the_providers_mistake():
+    script = [stream(*chunks("Par")[:2], {"choices": [{"index": 0, "delta": {"tool_calls": 7}}]})]
+    async with FakeUpstream(script) as upstream, client(upstream) as line:
+        with pytest.raises(ResponseParseError, match="shape"):
+            await line.stream("Hi").final()
+
+
 async def test_an_error_in_a_200_is_an_error():
     async with FakeUpstream([reply(200, {"error": {"message": "upstream down", "code": 502}})]) as upstream:
         with pytest.raises(ServiceError, match="upstream down"):

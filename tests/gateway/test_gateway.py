@@ -189,6 +189,20 @@ def test_an_error_after_the_headers_went_out_is_no_end(gateway_for, monkeypatch)
     assert b"[DONE]" not in body
 
 
+def test_a_mistake_of_ours_in_a_stream_is_no_end_either(gateway_for, monkeypatch, caplog):
+    def mistaken(self, events):
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr("trunkline.wire.anthropic_messages.stream.MessagesEncoder.encode", mistaken)
+    gateway = gateway_for([stream(*chunks("a"))])
+    status, _, body = call(gateway, path="/v1/messages", body={**ASK, "stream": True, "max_tokens": 5})
+    assert status == 200
+    assert body.startswith(b"event: error")
+    assert b"message_stop" not in body
+    assert b"ours" not in body
+    assert "ours" in caplog.text
+
+
 def test_the_key_never_comes_back(gateway_for):
     def echo(asked):
         return reply(

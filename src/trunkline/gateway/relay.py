@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from trunkline.vocabulary.errors import ServiceError, TrunklineError
 from trunkline.vocabulary.protocols import Dialect, StreamingDialect
 
 from .reading import Receive
+
+logger = logging.getLogger("trunkline.gateway")
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -115,6 +118,9 @@ class _Streamed:
             await self._pass_on(answer)
         except TrunklineError as error:
             await self._fail(error)
+        except Exception:  # a mistake of ours: the caller must not take what came for the whole answer
+            logger.exception("the stream of %s failed", self._call.id)
+            await self._fail(unexpected())
         finally:
             answer.abandon()
 

@@ -31,7 +31,7 @@ from trunkline.wire import emulation
 from trunkline.wire.classify import kept_headers
 
 from .catalog import Catalog
-from .flow import Flow, Piece, Reader, Watched
+from .flow import NONSENSE, Flow, Piece, Reader, Watched, unreadable
 from .provider import Provider
 
 FactsOf = Callable[[Target, Provider], Facts]
@@ -189,7 +189,12 @@ class _Conversation:
         body = await receiving.read()
         if receiving.status >= 400:
             raise self.spoken.dialect.error_from_wire(receiving.status, receiving.headers, body)
-        return self._whole(receiving, body)
+        try:
+            return self._whole(receiving, body)
+        except TrunklineError:
+            raise
+        except NONSENSE as error:
+            raise unreadable(error) from error
 
     def _whole(self, receiving: Receiving, body: bytes) -> Answer:
         answer = self._answer(receiving, body=body, whole=lambda: self._read(answer, body))

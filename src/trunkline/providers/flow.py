@@ -23,6 +23,15 @@ DRAIN_SECONDS = 0.25
 """How long the end of the HTTP body may follow the terminal event, so that the connection can be used again."""
 
 
+NONSENSE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What reading JSON raises whose shape no page describes."""
+
+
+def unreadable(error: Exception) -> ResponseParseError:
+    """Such JSON is the provider's mistake, not ours or the caller's, and may be gone at the next attempt."""
+    return ResponseParseError(f"the provider's answer has a shape that cannot be read: {error}", status=502)
+
+
 class Reader(Protocol[Piece]):
     """What a flow needs of a decoder or a tap."""
 
@@ -127,9 +136,14 @@ class Flow(Generic[Piece]):
         data = await self._receiving.more()
         if self._late:
             raise _too_late()
-        if data is not None:
-            return self._reader.feed(data)
-        piece = self._reader.close()
+        try:
+            if data is not None:
+                return self._reader.feed(data)
+            piece = self._reader.close()
+        except TrunklineError:
+            raise
+        except NONSENSE as error:
+            raise unreadable(error) from error
         self._reader.ended = True
         return piece
 
