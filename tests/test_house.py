@@ -154,8 +154,9 @@ def test_how_an_api_is_spoken_knows_no_provider(path: Path):
 
 def test_only_http_talks_to_the_network():
     sockets = {"aiohttp", "httpx", "requests", "http.client", "urllib.request"}
+    allowed = {"providers/http/pool.py", "providers/auth/google.py"}  # a thread of google-auth's fetches tokens
     for path in FILES:
-        if identity(path) == "providers/http/pool.py":
+        if identity(path) in allowed:
             continue
         modules = {module for module, _ in imports(ast.parse(path.read_text()))}
         assert not modules & sockets, f"{identity(path)} imports {modules & sockets}: use Transport"

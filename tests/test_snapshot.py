@@ -73,7 +73,7 @@ def test_a_configured_target_goes_by_its_own_name_and_before_all_others():
     ("name", "kind", "complaint"),
     [
         ("opnai/gpt-4o", UnknownProvider, "unknown provider 'opnai' in 'opnai/gpt-4o', did you mean 'openai'?"),
-        ("zzz/gpt-4o", UnknownProvider, "unknown provider 'zzz' in 'zzz/gpt-4o'; there are openai, anthropic, azure"),
+        ("zzz/gpt-4o", UnknownProvider, "unknown provider 'zzz' in 'zzz/gpt-4o'; there are openai, anthropic, google"),
         ("fsat", ModelNotRegistered, "unknown model 'fsat', did you mean 'fast'?"),
         ("nonesuch", ModelNotRegistered, "unknown model 'nonesuch': write provider/model, as in openai/gpt-4o-mini"),
         ("openai", ModelNotRegistered, "'openai' names no model: write openai/<model>"),
@@ -384,7 +384,7 @@ def test_a_target_knows_its_models_facts_whatever_its_name():
     thinker = made.facts(made.target("own"), made.catalog["azure"])
     assert (thinker.sampling, thinker.reasoning) == (False, True)
     unknown = made.facts(made.target("openai/not-out-yet-7"), made.catalog["openai"])
-    assert (unknown.max_output, unknown.sampling, unknown.reasoning) == (None, True, False)
+    assert (unknown.max_output, unknown.sampling, unknown.reasoning) == (None, True, None)
 
 
 MILLION = Usage(input=1_000_000, output=1_000_000)

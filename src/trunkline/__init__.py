@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trunkline.config import Config
     from trunkline.default import complete, embed, stream
     from trunkline.portal import Client, Stream
+    from trunkline.providers.catalog import register_provider
     from trunkline.providers.mock import MockAnswer
     from trunkline.providers.provider import Provider
     from trunkline.vocabulary.calls import Record
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from trunkline.vocabulary.events import Event
     from trunkline.vocabulary.messages import Message, said
     from trunkline.vocabulary.parts import Audio, File, Image, Text, Thinking, ToolCall, ToolResult
-    from trunkline.vocabulary.replies import EmbeddingReply, Reply
+    from trunkline.vocabulary.replies import EmbeddingReply, ModerationReply, Reply, RerankReply, TokenCount
     from trunkline.vocabulary.tools import ResponseFormat, Tool, ToolChoice
     from trunkline.vocabulary.usage import Usage
 
@@ -58,6 +59,7 @@ _HOMES = {
     "trunkline.config": "Config",
     "trunkline.default": "complete embed stream",
     "trunkline.portal": "Client Stream",
+    "trunkline.providers.catalog": "register_provider",
     "trunkline.providers.mock": "MockAnswer",
     "trunkline.providers.provider": "Provider",
     "trunkline.vocabulary.calls": "Record",
@@ -70,7 +72,7 @@ _HOMES = {
     "trunkline.vocabulary.events": "Event",
     "trunkline.vocabulary.messages": "Message said",
     "trunkline.vocabulary.parts": "Audio File Image Text Thinking ToolCall ToolResult",
-    "trunkline.vocabulary.replies": "EmbeddingReply Reply",
+    "trunkline.vocabulary.replies": "EmbeddingReply ModerationReply Reply RerankReply TokenCount",
     "trunkline.vocabulary.tools": "ResponseFormat Tool ToolChoice",
     "trunkline.vocabulary.usage": "Usage",
 }

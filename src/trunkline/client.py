@@ -1,4 +1,4 @@
-"""The asynchronous client: `complete`, `stream`, `embed`.
+"""The asynchronous client: `complete`, `stream`, `embed`, `rerank`, `moderate`, `count_tokens`.
 
 Owns the words in which a program asks, and the stream it reads. Behaviour is the engine's; the synchronous client in
 `portal` is a door to this one.
@@ -25,18 +25,30 @@ from trunkline.asking import (
     Messages,
     embedding_request_from,
     form_from,
+    moderation_request_from,
     parsed,
     request_from,
+    rerank_request_from,
 )
 from trunkline.compose import NO_RULES, Engine, merged
-from trunkline.providers.exchange import speak
+from trunkline.providers.exchange import masked, speak
+from trunkline.providers.keys import Key
 from trunkline.providers.mock import MockAnswer
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Available, Snapshot
 from trunkline.vocabulary.calls import Answer, Call, Rules
 from trunkline.vocabulary.errors import ConfigurationError
 from trunkline.vocabulary.events import Event
-from trunkline.vocabulary.replies import Accumulator, EmbeddingReply, Loss, Reply
+from trunkline.vocabulary.replies import (
+    Accumulator,
+    EmbeddingReply,
+    Loss,
+    ModerationReply,
+    Reply,
+    RerankReply,
+    TokenCount,
+)
+from trunkline.vocabulary.requests import AnyRequest, Operation
 
 Configuration = configuration.Config | str | Path | Mapping[str, Any]
 """A configuration: read, a file's path, or what such a file would hold."""
@@ -68,11 +80,13 @@ class AsyncClient:
         mock: Mapping[str, Sequence[MockAnswer]] | None = None,
         runtime: Runtime | None = None,
         env: Mapping[str, str] | None = None,
+        keys: Mapping[str, Key] | None = None,
     ) -> None:
+        """`keys` are the program's own, by target or provider: `{"azure": get_token}` asks a function for each."""
         if mock is not None and runtime is not None:
             raise ConfigurationError("the runtime has the mock: give it the scripts, as in Runtime(mock=…)")
         loaded = _loaded(config, os.environ if env is None else env)
-        snapshot = Snapshot(loaded, env)
+        snapshot = Snapshot(loaded, env, keys)
         self._engine = Engine(snapshot, runtime or Runtime(mock=mock or loaded.mock))
         self._model = model or snapshot.model
         self._options: Mapping[str, Any] = {}
@@ -104,9 +118,7 @@ class AsyncClient:
         """Ask, and wait for the whole answer. `response_format` fills `reply.parsed`."""
         form = form_from(response_format) if response_format is not None else None
         call = self._call(messages, model, system, tools, tool_choice, form, options, stream=False)
-        answer = await self._engine.step(call)
-        reply: Reply = answer.whole()
-        reply.seconds = self._engine.runtime.clock.now() - call.started
+        reply: Reply = await self._whole(call)
         return parsed(reply, form) if form is not None else reply
 
     def stream(
@@ -130,13 +142,51 @@ class AsyncClient:
     ) -> EmbeddingReply:
         """Turn texts into vectors, in their order."""
         rules, settings = _split(options)
-        if settings:
-            raise TypeError(f"embed() got an unexpected argument '{next(iter(settings))}'")
+        _no_settings("embed", settings)
         name = model or self._engine.snapshot.embedding_model
-        request = embedding_request_from(name, texts, dimensions)
-        call = self._engine.call("embeddings", name, merged(self._rules, rules), request=request)
+        return await self._ask("embeddings", name, rules, embedding_request_from(name, texts, dimensions))
+
+    async def rerank(
+        self,
+        query: str,
+        documents: Sequence[str | dict[str, Any]],
+        model: str | None = None,
+        *,
+        top_n: int | None = None,
+        **options: Any,
+    ) -> RerankReply:
+        """Put documents in the order of their relevance to a query, the best first."""
+        rules, settings = _split(options)
+        name = model or self._model
+        request = rerank_request_from(name, query, documents, top_n, settings)
+        return await self._ask("rerank", name, rules, request)
+
+    async def moderate(self, input: Any, model: str | None = None, **options: Any) -> ModerationReply:  # noqa: A002
+        """Say what a policy forbids in a text, in each of several, or in the parts of one message."""
+        rules, settings = _split(options)
+        _no_settings("moderate", settings)
+        name = model or MODERATION_MODEL
+        return await self._ask("moderations", name, rules, moderation_request_from(name, input))
+
+    async def count_tokens(
+        self,
+        messages: Messages,
+        model: str | None = None,
+        *,
+        system: str | None = None,
+        tools: Sequence[Callables] = (),
+        **options: Any,
+    ) -> TokenCount:
+        """How many tokens a request would put in: the provider's count where it has one, else an estimate, marked."""
+        call = self._call(messages, model, system, tools, None, None, options, stream=False, operation="tokens")
+        return await self._whole(call)
+
+    async def _ask(self, operation: Operation, name: str, rules: Rules, request: AnyRequest) -> Any:
+        return await self._whole(self._engine.call(operation, name, merged(self._rules, rules), request=request))
+
+    async def _whole(self, call: Call) -> Any:
         answer = await self._engine.step(call)
-        reply: EmbeddingReply = answer.whole()
+        reply = answer.whole()
         reply.seconds = self._engine.runtime.clock.now() - call.started
         return reply
 
@@ -157,9 +207,8 @@ class AsyncClient:
         )
         provider = self._engine.snapshot.catalog[call.target.provider]
         spoken = speak(call, provider, self._engine.snapshot.facts(call.target, provider))
-        sending, key = spoken.sending, call.target.key
-        headers = {name: key.scrub(value) if key is not None else value for name, value in sending.headers.items()}
-        return Rendered(sending.method, sending.url, headers, msgspec.json.decode(sending.body), spoken.loss)
+        sending = masked(spoken, call, provider)
+        return Rendered(sending.method, sending.url, sending.headers, msgspec.json.decode(sending.body), spoken.loss)
 
     def models(self) -> list[Available]:
         """What can be called now, and why the rest cannot."""
@@ -176,6 +225,7 @@ class AsyncClient:
         options: Mapping[str, Any],
         *,
         stream: bool,
+        operation: Operation = "chat",
     ) -> Call:
         rules, settings = _split(options)
         name = model or self._model
@@ -189,7 +239,7 @@ class AsyncClient:
             stream=stream,
             settings={**self._options, **settings} if self._options else settings,
         )
-        return self._engine.call("chat", name, merged(self._rules, rules), stream=stream, request=request)
+        return self._engine.call(operation, name, merged(self._rules, rules), stream=stream, request=request)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -268,6 +318,7 @@ class AsyncStream:
         if answer is not None:
             reply.dialect, reply.request_id, reply.loss = answer.dialect, answer.request_id, answer.loss
             reply.provider, reply.target, reply.cost = answer.target.provider, answer.target.name, answer.cost
+            reply.signer = answer.signer
         reply.seconds = self._engine.runtime.clock.now() - self._call.started
         return reply
 
@@ -312,6 +363,15 @@ def _loaded(config: Configuration | None, env: Mapping[str, str]) -> configurati
             raise ConfigurationError("\n".join(str(replace(mistake, line=0)) for mistake in mistakes))
         return read
     return configuration.load(config, env)
+
+
+MODERATION_MODEL = "openai/omni-moderation-latest"
+"""Who judges where nobody is named: it costs nothing."""
+
+
+def _no_settings(method: str, settings: Mapping[str, Any]) -> None:
+    if settings:
+        raise TypeError(f"{method}() got an unexpected argument '{next(iter(settings))}'")
 
 
 _RULES = frozenset(Rules.__struct_fields__)

@@ -16,7 +16,7 @@ from trunkline.providers.exchange import exchange
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Snapshot
 from trunkline.vocabulary.calls import Call, Policy, Rules, Step
-from trunkline.vocabulary.requests import EmbeddingRequest, Operation, Request, Words
+from trunkline.vocabulary.requests import AnyRequest, Operation, Words
 
 
 def compose(snapshot: Snapshot, runtime: Runtime) -> Step:
@@ -50,7 +50,7 @@ class Engine:
         rules: Rules,
         *,
         stream: bool = False,
-        request: Request | EmbeddingRequest | None = None,
+        request: AnyRequest | None = None,
         words: Words | None = None,
         read: Callable[[Words], Any] | None = None,
     ) -> Call:

@@ -20,11 +20,12 @@ from typing import Any, Generic, Self, TypeVar
 
 from trunkline.asking import Callables, Messages
 from trunkline.client import AsyncClient, AsyncStream, Configuration, Rendered
+from trunkline.providers.keys import Key
 from trunkline.providers.mock import MockAnswer
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Available
 from trunkline.vocabulary.events import Event
-from trunkline.vocabulary.replies import EmbeddingReply, Reply
+from trunkline.vocabulary.replies import EmbeddingReply, ModerationReply, Reply, RerankReply, TokenCount
 
 T = TypeVar("T")
 
@@ -163,8 +164,9 @@ class Client:
         mock: Mapping[str, Sequence[MockAnswer]] | None = None,
         runtime: Runtime | None = None,
         env: Mapping[str, str] | None = None,
+        keys: Mapping[str, Key] | None = None,
     ) -> None:
-        self._core = AsyncClient(config, model=model, mock=mock, runtime=runtime, env=env)
+        self._core = AsyncClient(config, model=model, mock=mock, runtime=runtime, env=env, keys=keys)
 
     def with_options(self, *, model: str | None = None, **options: Any) -> Self:
         """This client with other defaults: settings and rules that hold for each of its calls."""
@@ -225,6 +227,34 @@ class Client:
     ) -> EmbeddingReply:
         """Turn texts into vectors, in their order."""
         return portal().run(self._core.embed(texts, model, dimensions=dimensions, **options))
+
+    def rerank(
+        self,
+        query: str,
+        documents: Sequence[str | dict[str, Any]],
+        model: str | None = None,
+        *,
+        top_n: int | None = None,
+        **options: Any,
+    ) -> RerankReply:
+        """Put documents in the order of their relevance to a query, the best first."""
+        return portal().run(self._core.rerank(query, documents, model, top_n=top_n, **options))
+
+    def moderate(self, input: Any, model: str | None = None, **options: Any) -> ModerationReply:  # noqa: A002
+        """Say what a policy forbids in a text, in each of several, or in the parts of one message."""
+        return portal().run(self._core.moderate(input, model, **options))
+
+    def count_tokens(
+        self,
+        messages: Messages,
+        model: str | None = None,
+        *,
+        system: str | None = None,
+        tools: Sequence[Callables] = (),
+        **options: Any,
+    ) -> TokenCount:
+        """How many tokens a request would put in: the provider's count where it has one, else an estimate, marked."""
+        return portal().run(self._core.count_tokens(messages, model, system=system, tools=tools, **options))
 
     def render(self, messages: Messages, model: str | None = None, **options: Any) -> Rendered:
         """The HTTP request that `complete` would send, without sending it. Keys are left out."""

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from trunkline.providers.http.transport import HttpTransport
+from trunkline.providers.litellm import LitellmTransport
 from trunkline.providers.local.transport import LocalTransport
 from trunkline.providers.mock import MockAnswer, MockTransport
 from trunkline.telemetry.log import log_sink
@@ -65,6 +66,7 @@ class Runtime:
             "http": http,
             "local": LocalTransport(http),
             "mock": MockTransport(self.clock, mock),
+            "litellm": LitellmTransport(),
             **(transports or {}),
         }
 

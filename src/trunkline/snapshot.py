@@ -12,15 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from trunkline.config import BUILT_IN_MODEL, Config, Named, TargetConfig, address, book_of, catalog_of, names_of
+from trunkline.config.file import suggestion
 from trunkline.models.cost import price
 from trunkline.models.facts import ModelFacts
+from trunkline.models.thinking import thinking
 from trunkline.providers.catalog import Catalog
-from trunkline.providers.keys import key_of, secret
+from trunkline.providers.keys import Key, given, key_of, secret
 from trunkline.providers.provider import Provider
 from trunkline.vocabulary.calls import Call, Rules, Target
 from trunkline.vocabulary.errors import ConfigurationError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.requests import Operation
+from trunkline.vocabulary.secret import Credential, Secret
 from trunkline.vocabulary.usage import Cost, Usage
 
 _REMEMBERED = 10_000
@@ -41,7 +44,9 @@ class Available(Struct, frozen=True):
 class Snapshot:
     """What stands behind every name. Made from a configuration and the environment of that moment."""
 
-    def __init__(self, config: Config, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, config: Config, env: Mapping[str, str] | None = None, keys: Mapping[str, Key] | None = None
+    ) -> None:
         self.config = config
         self.catalog: Catalog = catalog_of(config)
         self.book = book_of(config)
@@ -50,6 +55,9 @@ class Snapshot:
         self.model = config.model or BUILT_IN_MODEL
         self.embedding_model = config.embedding_model or BUILT_IN_MODEL
         self._env = dict(os.environ if env is None else env)
+        self._keys = {name: self._given(name, key) for name, key in (keys or {}).items()}
+        """What the program itself gives, by target or provider."""
+        self._credentials: dict[tuple[str, ...], Credential | None] = {}
         self._targets: dict[tuple[str, Operation], Target] = {}
         self._facts: dict[tuple[str, str], Facts] = {}
 
@@ -76,20 +84,44 @@ class Snapshot:
 
     def _made(self, named: Named, said: TargetConfig | None) -> Target:
         provider = self.catalog[named.provider]
-        entry = self.config.providers.get(provider.name)
-        if said is not None and said.api_key:
-            key = secret(said.api_key)
-        else:
-            key = key_of(provider, self._env, entry.api_key if entry is not None else None)
+        options = {**self._options(provider), **(said.options if said is not None else {})}
         return Target(
             name=named.name,
             provider=provider.name,
             model=named.model,
             base_url=address(provider, self._env, said.base_url if said is not None else None),
-            key=key,
+            key=self._key(provider, named.name, said, options),
             headers=said.headers if said is not None else {},
-            options={**self._options(provider), **(said.options if said is not None else {})},
+            options=options,
         )
+
+    def _key(
+        self, provider: Provider, name: str, said: TargetConfig | None, options: Mapping[str, str]
+    ) -> Secret | Credential | None:
+        """A target's own key, else its provider's; what the program gives comes before what the configuration says."""
+        if said is not None and (name in self._keys or said.api_key):
+            return self._keys[name] if name in self._keys else secret(said.api_key or "")
+        if provider.name in self._keys:
+            return self._keys[provider.name]
+        entry = self.config.providers.get(provider.name)
+        key = key_of(provider, self._env, entry.api_key if entry is not None else None)
+        return self._credential(provider, options) if key is None else key
+
+    def _credential(self, provider: Provider, options: Mapping[str, str]) -> Credential | None:
+        """The credential that a provider's targets share, where they have the same options."""
+        if provider.credential is None:
+            return None
+        said = {**provider.options, **options}
+        place = (provider.name, *(f"{option}={said[option]}" for option in sorted(said)))
+        if place not in self._credentials:
+            self._credentials[place] = provider.credential(said, self._env)
+        return self._credentials[place]
+
+    def _given(self, name: str, key: Key) -> Secret | Credential:
+        known = [*self.config.targets, *self.catalog.names()]
+        if name not in known:
+            raise ConfigurationError(f"keys: no target or provider is called '{name}'{suggestion(name, known)}")
+        return given(key, f"the key of {name}")
 
     def _options(self, provider: Provider) -> dict[str, str]:
         return {option: self._env[name] for option, name in provider.option_env.items() if self._env.get(name)}
@@ -108,9 +140,15 @@ class Snapshot:
             facts = self._facts[target.provider, target.model] = Facts(
                 model=target.model,
                 quirks=provider.quirks,
+                signer=provider.signer,
+                only=_ONLY.get(known.mode) if known is not None else None,
                 max_output=known.max_output if known is not None else None,
                 sampling=known is None or known.temperature is not False,
-                reasoning=known is not None and known.reasoning is True,
+                reasoning=known.reasoning if known is not None else None,
+                adaptive_thinking=thinking(target.model).adaptive,
+                least_thinking=thinking(target.model).least,
+                tools=known.tools if known is not None else None,
+                structured_output=known.structured_output if known is not None else None,
             )
         return facts
 
@@ -133,9 +171,11 @@ class Snapshot:
         """Why a target cannot be called now; None where it can, as far as that is known without calling it."""
         provider = self.catalog[target.provider]
         missing = provider.missing() if provider.missing is not None else None
-        if missing is None and provider.key_env is not None and not provider.key_optional and target.key is None:
-            return f"{provider.key_env} is not set"
-        return missing
+        if missing is not None or target.key is not None or not provider.needs_key:
+            return missing
+        no_key = f"{provider.key_env} is not set" if provider.key_env is not None else ""
+        no_credential = "no credentials are found" if provider.credential is not None else ""
+        return " and ".join(filter(None, (no_key, no_credential)))
 
     def _readiness(self, name: str, said: TargetConfig | None) -> tuple[bool, str]:
         try:
@@ -145,22 +185,30 @@ class Snapshot:
         provider = self.catalog[target.provider]
         if (reason := self.why_not(target)) is not None:
             return False, reason
+        if target.key is not None:
+            return True, self._origin(provider, name, said, target.key)
         if provider.key_env is None:
             return True, "needs no key"
-        if target.key is not None:
-            own = said is not None and said.api_key
-            return True, f"key from {provider.key_env if self._env.get(provider.key_env) and not own else 'the file'}"
         named = said is not None or provider.name in self.config.providers or target.base_url != provider.base_url
         if named:  # somebody has said that there is such a server
             return True, f"at {target.base_url}, without a key"
         return False, f"{provider.base_env[0]} is not set; {provider.name}/<model> asks {target.base_url}"
+
+    def _origin(self, provider: Provider, name: str, said: TargetConfig | None, key: Secret | Credential) -> str:
+        own = said is not None and said.api_key
+        if name in self._keys or (provider.name in self._keys and not own):
+            return "key from the program"
+        if not isinstance(key, Secret):
+            return "signs in with the credentials of this machine"
+        from_env = provider.key_env is not None and self._env.get(provider.key_env) and not own
+        return f"key from {provider.key_env if from_env else 'the file'}"
 
     def _models_of(self, provider: Provider) -> tuple[str, ...]:
         own = tuple(dict.fromkeys(f"{provider.name}/{model}" for model in provider.own_models.values()))
         if own or provider.key_optional:  # a server of the user's own: nobody here knows what it serves
             return own
         operations = {dialect.operation for dialect in provider.speaks}
-        modes = {_MODE[operation] for operation in operations}
+        modes = {mode for operation in operations for mode in _MODES.get(operation, ())}
         known = (
             f"{provider.name}/{facts.model}"
             for facts in self.book.known()
@@ -175,4 +223,7 @@ def _is_listed(facts: ModelFacts) -> bool:
     return not facts.model.startswith(("*", "ft:")) and (facts.context is not None or bool(facts.prices))
 
 
-_MODE: Mapping[str, str] = {"chat": "chat", "embeddings": "embedding"}
+_MODES: Mapping[str, tuple[str, ...]] = {"chat": ("chat", "responses"), "embeddings": ("embedding",)}
+"""The modes of the models that an operation asks."""
+_ONLY: Mapping[str, str] = {"responses": "openai_responses", "completion": "openai_completions"}
+"""The dialect that models of a mode answer in, and no other."""

@@ -1,5 +1,6 @@
 """What a usage costs: exact, None where unknown, and the same as a second opinion says."""
 
+from datetime import UTC, datetime
 from decimal import Decimal, localcontext
 
 import pytest
@@ -163,6 +164,10 @@ DIFFERENCES = {
 THEIR_NAMES = {"xai": "x-ai", "bedrock": "aws"}
 
 
+PEAK = datetime(2026, 11, 20, 1, tzinfo=UTC)
+"""An hour without DeepSeek's discount: which price is right depends on the clock."""
+
+
 def second_opinion(provider, model, usage):
     """Their price of the same tokens. They count as OpenAI does: prompt and answer include their parts."""
     parts = {
@@ -173,7 +178,8 @@ def second_opinion(provider, model, usage):
         "cache_write_1h_tokens": usage.cache_write_1h,
     }
     used = {name: count for name, count in parts.items() if count}
-    return calc_price(TheirUsage(**used), model, provider_id=THEIR_NAMES.get(provider, provider)).total_price
+    theirs = THEIR_NAMES.get(provider, provider)
+    return calc_price(TheirUsage(**used), model, provider_id=theirs, genai_request_timestamp=PEAK).total_price
 
 
 def typical_usages(known):

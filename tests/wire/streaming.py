@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.events import Event
@@ -14,6 +15,11 @@ from trunkline.vocabulary.replies import Accumulator, Reply
 from trunkline.vocabulary.requests import Request
 
 ASKED = Request(model="m", messages=(), include_usage=True)
+
+
+def bare(request: Request) -> Request:
+    """The request without where its messages were read: a plain one is nobody's."""
+    return replace(request, messages=tuple(replace(message, dialect=None) for message in request.messages))
 
 
 def pieces(raw: bytes, *cuts: int) -> list[bytes]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from streaming import ASKED, bodies, events_of, every, frames, reply_of, until_error
 
 from trunkline.vocabulary.errors import (
@@ -158,6 +159,7 @@ REQUEST = Request(
         Message(
             "system",
             (Text("You keep a lighthouse."), Text("The log so far: …", cache=CacheMark("1h"))),
+            dialect=NAME,
         ),
         Message(
             "user",
@@ -173,6 +175,7 @@ REQUEST = Request(
                 File(Source(data=PDF, media_type="application/pdf")),
                 File(Source(file_id="file_1")),
             ),
+            dialect=NAME,
         ),
         Message(
             "assistant",
@@ -185,6 +188,7 @@ REQUEST = Request(
                 ToolCall("toolu_1", "look", '{"direction":"north","zoom":2.0}'),
                 ToolCall("toolu_2", "listen", "{}", extra={"caller": {"type": "direct"}}),
             ),
+            dialect=NAME,
         ),
         Message(
             "user",
@@ -197,6 +201,7 @@ REQUEST = Request(
                 ToolResult("toolu_2", (Text("broken"),), is_error=True),
                 Text("Well?"),
             ),
+            dialect=NAME,
         ),
     ),
     tools=(
@@ -264,7 +269,7 @@ def test_the_model_is_the_targets():
 def test_a_bare_system_prompt_stays_bare():
     wire = {"model": "m", "max_tokens": 1, "system": "Be brief.", "messages": [{"role": "user", "content": "Hi"}]}
     request = dialect.request_from_wire(wire)
-    assert request.messages[0] == said("system", "Be brief.")
+    assert request.messages[0] == replace(said("system", "Be brief."), dialect=NAME)
     assert dialect.request_to_wire(request, Facts(model="m")).body == wire
 
 
@@ -379,7 +384,7 @@ def test_reasoning_crosses_to_nobody():
         said("user", "So?"),
     )
     assert body["messages"][1] == {"role": "assistant", "content": "Yes."}
-    assert set(loss) == {"messages[1].content[0].thinking", "messages[1].content[1].thinking"}
+    assert set(loss) == {"messages[1].content[0]", "messages[1].content[1]", "messages[1].content[1].signature"}
 
 
 def test_a_signature_without_text_is_reasoning_too():
@@ -427,7 +432,7 @@ def test_what_another_api_kept_is_lost_when_it_crosses():
     assert {loss.field for loss in written.loss} == {
         "modalities",
         "messages[0].content[0].weight",
-        "messages[0].content[1].file_id",
+        "messages[0].content[1]",
         "messages[0].name",
         "messages[1].audio",
     }
@@ -548,7 +553,7 @@ def test_the_beta_name_of_the_format_is_read():
     form = {"type": "json_schema", "schema": {"type": "object"}}
     request = dialect.request_from_wire({"model": "m", "messages": [], "output_format": form})
     assert request.response_format == ResponseFormat("schema", {"type": "object"})
-    assert request.extra == {}
+    assert request.extra == {"~beta": True}
 
 
 @pytest.mark.parametrize(
@@ -781,6 +786,7 @@ REPLY = Reply(
                     ),
                     ToolCall("toolu_1", "ring", '{"times":3}', extra={"caller": {"type": "direct"}}),
                 ),
+                dialect=NAME,
             ),
             finish="tool_calls",
             word="tool_use",
@@ -856,7 +862,7 @@ def test_details_of_a_refusal_survive():
         # the total counts every round of a server tool, the breakdown only the last
         (
             {"cache_creation_input_tokens": 50, "cache_creation": {"ephemeral_5m_input_tokens": 20}},
-            Usage(cache_write=50),
+            Usage(cache_write=50, extra={"~cache_creation": {"ephemeral_5m_input_tokens": 20}}),
         ),
         (
             {"cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 3}},
@@ -882,7 +888,7 @@ def test_a_compaction_is_billed_beside_the_totals():
 
 def test_an_answer_of_another_api_is_said_in_this_one():
     parts = (
-        Thinking("Hm.", extra={"key": "reasoning"}),
+        Thinking("Hm.", extra={"~key": "reasoning"}),
         Text(""),
         Text("Hi", extra={"weight": 1}),
         ToolCall("call_1", "f", '{"x": 1}', extra={"index": 0}),
@@ -1044,7 +1050,7 @@ RAW = frames(*STREAM)
 def test_a_stream_is_read():
     events = events_of(dialect, [RAW])
     assert events == [
-        Started(id="msg_1", model="claude-x", extra={"service_tier": "priority"}),
+        Started(id="msg_1", model="claude-x", extra={"service_tier": "priority"}, dialect=NAME),
         UsageReported(usage=Usage(input=10, cache_read=99, cache_write=20, cache_write_1h=10, output=1)),
         ThinkingDelta(delta="H"),
         ThinkingDelta(delta="m."),
@@ -1215,7 +1221,7 @@ def test_a_stream_is_written_as_it_was_read(one_by_one):
 def test_a_stream_of_another_api_is_written():
     raw = spoken(
         Started(id="chatcmpl-1", model="gpt", extra={"service_tier": "default", "system_fingerprint": "fp"}),
-        ThinkingDelta(delta="Hm.", index=0, extra={"key": "reasoning"}),
+        ThinkingDelta(delta="Hm.", index=0, extra={"~key": "reasoning"}),
         TextDelta(delta="Hi", index=1),
         Finished(finish="stop", word="stop"),
         UsageReported(usage=Usage(input=5, output=2)),

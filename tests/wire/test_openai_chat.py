@@ -40,6 +40,7 @@ from trunkline.vocabulary.messages import Message, said
 from trunkline.vocabulary.parts import (
     Audio,
     CacheMark,
+    Citation,
     File,
     Image,
     Opaque,
@@ -153,6 +154,7 @@ REQUEST = Request(
                 Opaque(NAME, WIRE["messages"][2]["content"][6]),
             ),
             name="Ada",
+            dialect=NAME,
         ),
         Message(
             "assistant",
@@ -160,12 +162,13 @@ REQUEST = Request(
                 Text("Let me look."),
                 ToolCall("a", "look", '{ "far": true }'),
                 Opaque(NAME, {"tool_call": WIRE["messages"][3]["tool_calls"][1]}),
-                ToolCall("c", "listen", "{}", extra={"extra_content": {"google": {"thought_signature": "c2ln"}}}),
+                ToolCall("c", "listen", "{}", "c2ln", "gemini"),
             ),
+            dialect=NAME,
         ),
-        Message("tool", (ToolResult("a", (Text("a mast"),)),)),
-        Message("tool", (ToolResult("c", (Text("waves"),), name="listen"),)),
-        Message("assistant", (Refusal("No."),)),
+        Message("tool", (ToolResult("a", (Text("a mast"),)),), dialect=NAME),
+        Message("tool", (ToolResult("c", (Text("waves"),), name="listen"),), dialect=NAME),
+        Message("assistant", (Refusal("No."),), dialect=NAME),
         said("system", "Be kind."),
     ),
     tools=(
@@ -287,7 +290,7 @@ def test_what_a_tool_result_cannot_say_is_lost():
     image = Image(Source(data="iVBORw==", media_type="image/png"))
     body, loss = write(Message("tool", (ToolResult("a", (Text("1"), image), is_error=True),)))
     assert body["messages"] == [{"role": "tool", "tool_call_id": "a", "content": "1"}]
-    assert set(loss) == {"messages[0].tool_result", "messages[0].tool_result.is_error"}
+    assert set(loss) == {"messages[0].content[0]", "messages[0].content[0].is_error"}
 
 
 @pytest.mark.parametrize(
@@ -321,7 +324,7 @@ def test_visible_reasoning_is_read_where_servers_put_it(key):
 
 
 def test_parts_that_cannot_be_said_are_lost():
-    parts = (Text("Hi"), Opaque("anthropic_messages", {}), Image(Source(file_id="file_1")))
+    parts = (Text("Hi"), Image(Source(file_id="file_1")), Opaque("anthropic_messages", {}))
     body, loss = write(Message("user", parts))
     assert body["messages"][0]["content"] == [{"type": "text", "text": "Hi"}]
     assert set(loss) == {"messages[0].content[1]", "messages[0].content[2]"}
@@ -331,7 +334,7 @@ def test_a_plain_document_is_said_as_text():
     data = base64.b64encode("Wind: 6, ü".encode()).decode()
     body, loss = write(Message("user", (File(Source(data=data, media_type="text/plain"), "weather"),)))
     assert body["messages"][0]["content"] == [{"type": "text", "text": "weather\n\nWind: 6, ü"}]
-    assert list(loss) == ["messages[0].content[0]"]
+    assert loss == {}
 
 
 def test_what_another_api_kept_is_lost_when_it_crosses():
@@ -507,6 +510,8 @@ REPLY_WIRE = {
     "system_fingerprint": "fp",
 }
 
+ANNOTATION = REPLY_WIRE["choices"][0]["message"]["annotations"][0]
+SOURCE = Citation(NAME, ANNOTATION, "https://example.com")
 REPLY = Reply(
     id="chatcmpl-1",
     model="gpt-x",
@@ -516,18 +521,18 @@ REPLY = Reply(
             Message(
                 "assistant",
                 (
-                    Thinking("Hm.", extra={"key": "reasoning_content"}),
-                    Text("High tide."),
+                    Thinking("Hm.", extra={"~key": "reasoning_content"}),
+                    Text("High tide.", (SOURCE,)),
                     ToolCall("a", "ring", '{"times": 3}'),
-                    Opaque(NAME, {"annotation": REPLY_WIRE["choices"][0]["message"]["annotations"][0]}),
                 ),
+                dialect=NAME,
             ),
             finish="tool_calls",
             word="tool_calls",
             logprobs={"content": [{"token": "High", "logprob": -0.1}]},
             extra={"content_filter_results": {}},
         ),
-        Choice(Message("assistant", (Refusal("No."),)), finish="stop", index=1, word="stop"),
+        Choice(Message("assistant", (Refusal("No."),), dialect=NAME), finish="stop", index=1, word="stop"),
     ),
     usage=Usage(input=13, cache_read=5, input_audio=2, output=6, reasoning=4),
     service_tier="default",
@@ -587,7 +592,16 @@ def test_why_it_ended(word, calls, finish):
                 "total_tokens": 17,
                 "completion_tokens_details": {"reasoning_tokens": 10},
             },
-            Usage(input=5, output=2, reasoning=10),
+            Usage(input=5, output=2, reasoning=10, extra={"~beside": ["reasoning"]}),
+        ),
+        # others the tokens that they read from a cache, or those of sound
+        (
+            {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 7}},
+            Usage(input=5, cache_read=7, extra={"~beside": ["cached"]}),
+        ),
+        (
+            {"prompt_tokens": 5, "num_cached_tokens": 3},
+            Usage(input=2, cache_read=3, extra={"~cached": "num_cached_tokens"}),
         ),
         (
             {"prompt_tokens": 1, "completion_tokens_details": {"accepted_prediction_tokens": 2}, "cost": 0.1},
@@ -602,7 +616,7 @@ def test_tokens_are_counted_once(wire, usage):
 def test_content_in_parts_is_read():
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Yes."}]
     message = dialect.reply_from_wire({"choices": [{"message": {"content": parts}}]}).message
-    assert message.parts == (Thinking("Hm."), Text("Yes."))
+    assert message.parts == (Thinking("Hm.", extra={"~key": "content"}), Text("Yes."))
 
 
 def test_keys_of_another_api_stay_there():
@@ -690,10 +704,14 @@ RAW = frames(*STREAM)
 def test_a_stream_is_read():
     assert events_of(dialect, [RAW]) == [
         Started(
-            id="chatcmpl-1", model="gpt-x", created=1, extra={"service_tier": "default", "system_fingerprint": "fp"}
+            id="chatcmpl-1",
+            model="gpt-x",
+            created=1,
+            extra={"service_tier": "default", "system_fingerprint": "fp"},
+            dialect=NAME,
         ),
-        ThinkingDelta(delta="Hm", index=0, extra={"key": "reasoning"}),
-        ThinkingDelta(delta=".", index=0, extra={"key": "reasoning"}),
+        ThinkingDelta(delta="Hm", index=0, extra={"~key": "reasoning"}),
+        ThinkingDelta(delta=".", index=0, extra={"~key": "reasoning"}),
         TextDelta(delta="High ", index=1),
         TextDelta(delta="tide.", index=1),
         ToolCallStarted(id="a", name="ring", index=2, call=0),
@@ -733,9 +751,7 @@ def test_a_stream_amounts_to_the_whole_reply():
         ],
         "usage": USAGE,
     }
-    reply = reply_of(events_of(dialect, [RAW]))
-    reply.dialect = NAME
-    assert reply == dialect.reply_from_wire(whole)
+    assert reply_of(events_of(dialect, [RAW])) == dialect.reply_from_wire(whole)
 
 
 @pytest.mark.parametrize("step", [1, 2, 7, 64])
@@ -752,12 +768,20 @@ def test_comments_marks_and_a_missing_blank_line_change_nothing():
 def test_a_first_chunk_without_choices():
     first = {"id": "", "object": "", "created": 0, "model": "", "choices": [], "prompt_filter_results": []}
     events = events_of(dialect, [frames(first, *STREAM)])
+    assert events[0].extra.pop("prompt_filter_results") == []
     assert events == events_of(dialect, [RAW])
 
 
 def test_a_chunk_without_a_delta():
-    filtered = chunk({"index": 0, "finish_reason": None, "content_filter_results": {}})
-    assert events_of(dialect, [frames(STREAM[0], filtered, *STREAM[1:])]) == events_of(dialect, [RAW])
+    hate, violence = (
+        {"index": 0, "content_filter_results": {word: {"filtered": False}}} for word in ("hate", "violence")
+    )
+    events = events_of(dialect, [frames(STREAM[0], chunk(hate), chunk(violence), *STREAM[1:])])
+    judged = reply_of(events).choices[0].extra["content_filter_results"]
+    assert judged == {"hate": {"filtered": False}, "violence": {"filtered": False}}
+    assert [event for event in events if event.content] == [
+        event for event in events_of(dialect, [RAW]) if event.content
+    ]
 
 
 def calls_of(*chunks):
@@ -799,7 +823,7 @@ def test_a_signed_call_keeps_its_signature():
     signed = {"google": {"thought_signature": "c2ln"}}
     raw = frames(chunk(call(0, "a", "f", "{}", type="function", extra_content=signed)), chunk(delta("stop")), DONE)
     events = events_of(dialect, [raw])
-    assert reply_of(events).tool_calls == (ToolCall("a", "f", "{}", extra={"extra_content": signed}),)
+    assert reply_of(events).tool_calls == (ToolCall("a", "f", "{}", "c2ln", "gemini"),)
     assert (
         reply_of(events_of(dialect, [dialect.encoder(ASKED).encode(events)])).tool_calls == reply_of(events).tool_calls
     )
@@ -808,7 +832,10 @@ def test_a_signed_call_keeps_its_signature():
 def test_content_in_parts_is_read_from_a_stream():
     thought = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
     raw = frames(chunk(delta(content=[thought])), chunk(delta(content=[{"type": "text", "text": "Yes."}])), DONE)
-    assert reply_of(events_of(dialect, [raw])).message.parts == (Thinking("Hm."), Text("Yes."))
+    assert reply_of(events_of(dialect, [raw])).message.parts == (
+        Thinking("Hm.", extra={"~key": "content"}),
+        Text("Yes."),
+    )
 
 
 def test_several_choices_keep_apart():
@@ -834,12 +861,12 @@ def test_refusals_logprobs_and_annotations():
         DONE,
     )
     choice = reply_of(events_of(dialect, [raw])).choices[0]
-    assert choice.message.parts == (Text("Hi!"), Refusal("No."), Opaque(NAME, {"annotation": source}))
+    assert choice.message.parts == (Text("Hi!", (Citation(NAME, source),)), Refusal("No."))
     assert choice.logprobs == {"content": [{"token": "H"}, {"token": "!"}], "refusal": None}
 
 
 def test_usage_may_come_with_the_last_choice_and_again():
-    again = {**USAGE, "completion_tokens": 0}
+    again = {**USAGE, "completion_tokens": 0, "total_tokens": 5}
     raw = frames(chunk(delta("stop", content="Hi"), usage=USAGE), chunk(usage=again), DONE)
     assert reply_of(events_of(dialect, [raw])).usage == Usage(input=5)
 

@@ -184,9 +184,10 @@ def test_what_messages_say_and_chat_completions_cannot():
         "top_k",
         "tools",
         "messages[0].content[0].cache_control",
-        "messages[1].thinking",
-        "messages[2].tool_result",
-        "messages[2].tool_result.is_error",
+        "messages[1].content[0].signature",
+        "messages[1].content[0]",
+        "messages[2].content[0]",
+        "messages[2].content[0].is_error",
     }
 
 
@@ -216,8 +217,8 @@ def test_what_chat_completions_say_and_messages_cannot():
     assert loss == {
         "prediction",
         "messages[0].name",
-        "messages[1].audio",
-        "messages[1].content[0].thinking",
+        "messages[1].content[2]",
+        "messages[1].content[0]",
         "messages[2].role",
         "messages[3].content[0]",
         "temperature",

@@ -8,7 +8,7 @@ Owns what a caller of the library may write, one file each: `messages` (text, Op
 from .forms import Form, form_from, parsed
 from .media import Media, audio, file, image
 from .messages import Messages, Said, messages_from
-from .requests import embedding_request_from, request_from
+from .requests import embedding_request_from, moderation_request_from, request_from, rerank_request_from
 from .tools import Callables, tool_from, tool_from_function
 
 __all__ = [
@@ -23,8 +23,10 @@ __all__ = [
     "form_from",
     "image",
     "messages_from",
+    "moderation_request_from",
     "parsed",
     "request_from",
+    "rerank_request_from",
     "tool_from",
     "tool_from_function",
 ]

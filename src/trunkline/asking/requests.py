@@ -10,8 +10,9 @@ import msgspec
 
 from trunkline.vocabulary.calls import Rules
 from trunkline.vocabulary.errors import InvalidRequestError
+from trunkline.vocabulary.parts import Text
 from trunkline.vocabulary.protocols import Json
-from trunkline.vocabulary.requests import EmbeddingRequest, Request, Settings
+from trunkline.vocabulary.requests import EmbeddingRequest, ModerationRequest, Request, RerankRequest, Settings
 from trunkline.vocabulary.tools import Reasoning
 
 from .forms import Form
@@ -88,6 +89,28 @@ def _unknown(name: str) -> InvalidRequestError:
         "extra_body",
         param=name,
     )
+
+
+def rerank_request_from(
+    model: str, query: str, documents: Sequence[str | Json], top_n: int | None, extra: Json
+) -> RerankRequest:
+    """A ranking to ask for."""
+    if isinstance(documents, str) or not documents:
+        raise InvalidRequestError("documents must be a list of texts, and not empty", param="documents")
+    return RerankRequest(model=_model(model), query=query, documents=tuple(documents), top_n=top_n, extra=extra)
+
+
+def moderation_request_from(model: str, said: Any) -> ModerationRequest:
+    """Something to be judged: a text, several, or the parts of one message."""
+    if isinstance(said, str):
+        return ModerationRequest(model=_model(model), inputs=((Text(said),),), form="text")
+    parts = list(said)
+    if parts and all(isinstance(part, str) for part in parts):
+        return ModerationRequest(model=_model(model), inputs=tuple((Text(part),) for part in parts))
+    if not parts:
+        raise InvalidRequestError("input must not be empty", param="input")
+    (message,) = messages_from([{"role": "user", "content": parts}])
+    return ModerationRequest(model=_model(model), inputs=(message.parts,), form="parts")
 
 
 def embedding_request_from(model: str, texts: str | Sequence[str], dimensions: int | None) -> EmbeddingRequest:

@@ -44,7 +44,8 @@ class Names:
             return Named(name, provider, model)
         if "/" in name:
             return Named(name, *self.split(name))
-        if name in self._catalog and (own := self._catalog[name].own_models.get(operation)) is not None:
+        asked = "chat" if operation == "tokens" else operation  # those of a chat request are counted
+        if name in self._catalog and (own := self._catalog[name].own_models.get(asked)) is not None:
             return Named(f"{name}/{own}", name, own)
         home = self._book.home(name) if name not in self._catalog else None
         if home is not None and home in self._catalog:

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import msgspec
-from msgspec import Struct
 
 from trunkline.compose import NO_RULES, Engine
 from trunkline.config import load
@@ -21,35 +20,27 @@ from trunkline.telemetry import log
 from trunkline.vocabulary.calls import Rules
 from trunkline.vocabulary.errors import InvalidRequestError, TrunklineError
 from trunkline.vocabulary.protocols import Dialect
-from trunkline.wire import anthropic_messages, openai_chat, openai_embeddings
+from trunkline.wire import anthropic_messages, gemini, openai_chat
 
 from .guard import Headers, refusal
 from .listing import Listing
 from .reading import Gone, Receive, body_of, model_of, streams, words_of
 from .relay import JSON, Send, refuse, relay, respond, unexpected
+from .routes import Found, find
 
 logger = logging.getLogger("trunkline.gateway")
 
 
-class Route(Struct, frozen=True):
-    """A path that asks something of a model."""
-
-    dialect: Dialect
-    passed: frozenset[bytes] = frozenset()
-    """Headers that belong to the dialect and go on to a provider that speaks it."""
-
-
-ROUTES: Mapping[str, Route] = {
-    "/v1/chat/completions": Route(openai_chat),
-    "/v1/embeddings": Route(openai_embeddings),
-    "/v1/messages": Route(anthropic_messages, frozenset({b"anthropic-version", b"anthropic-beta"})),
-}
-
-TOLD = frozenset({"/", "/v1/models", "/health/live", "/health/ready"})
+LISTS = ("/v1/models", "/v1beta/models")
+"""Where the list of models is, and below it each of them: OpenAI's and Anthropic's place, and Gemini's."""
+TOLD = frozenset({"/", *LISTS, "/health/live", "/health/ready"})
 """Paths that tell something of the gateway; one for each model comes on top."""
-ONE_MODEL = "/v1/models/"
+ONE_MODEL = tuple(f"{path}/" for path in LISTS)
 
-WELCOME = b'{"service":"trunkline","docs":"POST /v1/chat/completions, /v1/messages or /v1/embeddings; GET /v1/models"}'
+WELCOME = (
+    b'{"service":"trunkline","docs":"POST /v1/chat/completions, /v1/responses, /v1/messages, '
+    b'/v1beta/models/{model}:generateContent or /v1/embeddings; GET /v1/models"}'
+)
 
 
 class App:
@@ -80,17 +71,17 @@ class App:
     async def _http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         method: str = scope["method"]
-        route = ROUTES.get(path)
-        dialect = route.dialect if route is not None else _dialect_of(scope["headers"])
+        found = find(path, scope["query_string"])
+        dialect = found.route.dialect if found is not None else _dialect_of(path, scope["headers"])
         try:
             refused = refusal(scope["headers"], has_body=method == "POST")
             if refused is not None:
                 raise refused
-            if route is not None and method == "POST":
-                await self._ask(route, scope["headers"], receive, send)
-            elif method in {"GET", "HEAD"} and route is None:
+            if found is not None and method == "POST":
+                await self._ask(found, scope["headers"], receive, send)
+            elif method in {"GET", "HEAD"} and found is None:
                 await self._tell(path, scope["headers"], send)
-            elif route is not None or path in TOLD or path.startswith(ONE_MODEL):
+            elif found is not None or path in TOLD or path.startswith(ONE_MODEL):
                 raise InvalidRequestError(f"{path} does not take {method}", status=405, code="method_not_allowed")
             else:
                 raise _nothing_at(path)
@@ -102,13 +93,14 @@ class App:
             logger.exception("a request to %s failed", path)
             await refuse(unexpected(), dialect, send)
 
-    async def _ask(self, route: Route, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _ask(self, found: Found, headers: Headers, receive: Receive, send: Send) -> None:
         body = await body_of(receive, self._most)
+        route = found.route
         dialect = route.dialect
-        words = words_of(body, dialect, _passed(headers, route.passed) if route.passed else {})
+        words = words_of(body, dialect, _passed(headers, route.passed) if route.passed else {}, found.said)
         call = self._engine.call(
             dialect.operation,
-            model_of(words),
+            model_of(words, route.model),
             _rules(headers),
             stream=streams(words),
             words=words,
@@ -116,15 +108,15 @@ class App:
                 {key: msgspec.json.decode(value) for key, value in words.fields.items()}
             ),
         )
-        await relay(self._engine, call, dialect, receive, send)
+        await relay(self._engine, call, dialect, receive, send, array=found.array)
 
     async def _tell(self, path: str, headers: Headers, send: Send) -> None:
-        anthropic = any(name == b"anthropic-version" for name, _ in headers)
         status = 200
-        if path == "/v1/models":
-            body = self.listing.all(anthropic=anthropic)
+        if path in LISTS:
+            body = self.listing.all(_dialect_of(path, headers).name)
         elif path.startswith(ONE_MODEL):
-            body = self.listing.one(unquote(path.removeprefix(ONE_MODEL)), anthropic=anthropic)
+            model = unquote(path.partition("/models/")[2])
+            body = self.listing.one(model, _dialect_of(path, headers).name)
         elif path == "/health/live":
             body = b'{"status":"live"}'
         elif path == "/health/ready":
@@ -140,8 +132,10 @@ def _nothing_at(path: str) -> InvalidRequestError:
     return InvalidRequestError(f"there is nothing at {path}", status=404, code="not_found")
 
 
-def _dialect_of(headers: Headers) -> Dialect:
-    """The dialect in which a caller of a path without one hears of errors."""
+def _dialect_of(path: str, headers: Headers) -> Dialect:
+    """The dialect in which a caller of a path without one is answered."""
+    if path.startswith("/v1beta/"):
+        return gemini
     return anthropic_messages if any(name == b"anthropic-version" for name, _ in headers) else openai_chat
 
 

@@ -33,19 +33,27 @@ class Listing:
         """The names under which models can be asked for."""
         return list(self._models)
 
-    def all(self, *, anthropic: bool) -> bytes:
-        """The whole list."""
-        if not anthropic:
+    def all(self, dialect: str) -> bytes:
+        """The whole list, as callers of a dialect know it."""
+        if dialect == "gemini":
+            return msgspec.json.encode({"models": [_gemini(name) for name in self._models]})
+        if dialect != "anthropic_messages":
             data = [_openai(name, owner) for name, owner in self._models.items()]
             return msgspec.json.encode({"object": "list", "data": data})
         page = [_anthropic(name) for name in self._models]
         ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
         return msgspec.json.encode({"data": page, "has_more": False, **ends})
 
-    def one(self, name: str, *, anthropic: bool) -> bytes:
+    def one(self, name: str, dialect: str) -> bytes:
         """One model, under any name that can be asked for. Raises ModelNotRegistered for the others."""
         owner = self._models.get(name) or self._owner_of(name)
-        return msgspec.json.encode(_anthropic(name) if anthropic else _openai(name, owner))
+        match dialect:
+            case "gemini":
+                return msgspec.json.encode(_gemini(name))
+            case "anthropic_messages":
+                return msgspec.json.encode(_anthropic(name))
+            case _:
+                return msgspec.json.encode(_openai(name, owner))
 
     def _owner_of(self, name: str) -> str:
         try:
@@ -63,3 +71,11 @@ def _openai(name: str, owner: str) -> Mapping[str, Any]:
 
 def _anthropic(name: str) -> Mapping[str, Any]:
     return {"type": "model", "id": name, "display_name": name, "created_at": BEGINNING}
+
+
+def _gemini(name: str) -> Mapping[str, Any]:
+    return {
+        "name": f"models/{name}",
+        "displayName": name,
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+    }

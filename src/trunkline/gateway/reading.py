@@ -47,21 +47,25 @@ async def body_of(receive: Receive, most: int) -> bytes:
     return b"".join(pieces)
 
 
-def words_of(body: bytes, dialect: Dialect, headers: Mapping[str, str]) -> Words:
-    """The body's top level. Raises InvalidRequestError that says what is wrong with it."""
+def words_of(body: bytes, dialect: Dialect, headers: Mapping[str, str], said: Mapping[str, Raw] | None = None) -> Words:
+    """The body's top level, and what is `said` elsewhere. Raises InvalidRequestError that names what is wrong."""
     try:
         fields = _objects.decode(body)
         body.decode()  # values are passed on unread: that they are text is checked here
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequestError(f"the body is no JSON object: {error}", code="invalid_json") from None
+    if said:
+        fields.update(said)
     for key in dialect.required:
         if key not in fields:
             raise InvalidRequestError(f"{key} is missing", param=key, code="missing_required_parameter")
     return Words(dialect.name, fields, headers)
 
 
-def model_of(words: Words) -> str:
+def model_of(words: Words, default: str | None = None) -> str:
     """The model that is asked for."""
+    if default is not None and "model" not in words.fields:
+        return default
     return _value(words, "model", str, "a string")
 
 

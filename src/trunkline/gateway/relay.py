@@ -15,10 +15,12 @@ from typing import Any
 import msgspec
 
 from trunkline.compose import Engine
+from trunkline.providers.flow import guarded
 from trunkline.vocabulary.calls import Answer, Call
 from trunkline.vocabulary.errors import ServiceError, TrunklineError
 from trunkline.vocabulary.protocols import Dialect, StreamingDialect
 
+from .array import CONTENT_TYPE, WAITING, JsonArray
 from .reading import Receive
 
 logger = logging.getLogger("trunkline.gateway")
@@ -38,12 +40,14 @@ STREAM_HEADERS = (
 )
 
 
-async def relay(engine: Engine, call: Call, dialect: Dialect, receive: Receive, send: Send) -> None:
-    """Answer a call. A client that leaves cancels it, streamed or not."""
+async def relay(
+    engine: Engine, call: Call, dialect: Dialect, receive: Receive, send: Send, *, array: bool = False
+) -> None:
+    """Answer a call. A client that leaves cancels it, streamed or not. `array`: a stream is read as a JSON array."""
     watch = _Watch(receive)
     try:
         if call.stream:
-            await _Streamed(engine, call, dialect, send).run()  # pyright: ignore[reportArgumentType]
+            await _Streamed(engine, call, dialect, send, JsonArray() if array else None).run()  # pyright: ignore[reportArgumentType]
         else:
             await _whole(engine, call, dialect, send)
     except asyncio.CancelledError:
@@ -73,16 +77,20 @@ async def respond(status: int, body: bytes, headers: list[tuple[bytes, bytes]], 
 
 
 async def _whole(engine: Engine, call: Call, dialect: Dialect, send: Send) -> None:
+    told: list[tuple[bytes, bytes]] = [JSON]
     try:
         answer = await engine.step(call)
         if answer.passes and answer.body is not None:
             body = answer.body
         else:
-            body = msgspec.json.encode(dialect.reply_to_wire(answer.whole()))
+            with guarded():
+                body = msgspec.json.encode(dialect.reply_to_wire(answer.whole()))
+            if getattr(answer.whole(), "estimated", False):
+                told.append((b"x-trunkline-estimated", b"true"))
     except TrunklineError as error:
         await refuse(error, dialect, send, call)
         return
-    await respond(200, body, [JSON, *_told(call, answer)], send)
+    await respond(200, body, [*told, *_told(call, answer)], send)
 
 
 def _told(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
@@ -100,8 +108,11 @@ def _told(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
 class _Streamed:
     """One streamed response."""
 
-    def __init__(self, engine: Engine, call: Call, dialect: StreamingDialect, send: Send) -> None:
+    def __init__(
+        self, engine: Engine, call: Call, dialect: StreamingDialect, send: Send, array: JsonArray | None
+    ) -> None:
         self._engine = engine
+        self._array = array
         self._call = call
         self._dialect = dialect
         self._send = send
@@ -131,7 +142,9 @@ class _Streamed:
         elif answer.events is not None:
             encoder = self._dialect.encoder(self._call.request)
             async for events in answer.events:
-                await self._body(encoder.encode(events))
+                with guarded():
+                    written = encoder.encode(events)
+                await self._body(written)
         await self._body(b"", more=False)
 
     async def _held(self, step: Awaitable[Answer]) -> Answer:
@@ -156,15 +169,21 @@ class _Streamed:
     async def _murmur(self) -> None:
         await self._start([(b"x-trunkline-id", self._call.id.encode())])
         while True:
-            await self._body(b": waiting\n\n")
+            await self._written(WAITING if self._array is not None else b": waiting\n\n")
             await self._engine.runtime.clock.sleep(HOLD_SECONDS)
 
     async def _start(self, headers: list[tuple[bytes, bytes]]) -> None:
         if not self._started:
             self._started = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, *headers]})
+            stream = STREAM_HEADERS if self._array is None else (CONTENT_TYPE, *STREAM_HEADERS[1:])
+            await self._send({"type": "http.response.start", "status": 200, "headers": [*stream, *headers]})
 
     async def _body(self, data: bytes, *, more: bool = True) -> None:
+        if self._array is not None:
+            data = self._array.feed(data) + (b"" if more else self._array.close())
+        await self._written(data, more=more)
+
+    async def _written(self, data: bytes, *, more: bool = True) -> None:
         if data or not more:
             await self._send({"type": "http.response.body", "body": data, "more_body": more})
 

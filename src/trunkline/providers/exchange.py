@@ -7,7 +7,7 @@ watched. Knows no rule: who is asked, how often and for how long is decided abov
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -25,14 +25,17 @@ from trunkline.vocabulary.errors import (
 )
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.protocols import Dialect, Receiving, Seen, Sending, StreamingDialect, Transport
-from trunkline.vocabulary.replies import EmbeddingReply, Loss, Reply
+from trunkline.vocabulary.replies import AnyReply, EmbeddingReply, Loss, Reply
+from trunkline.vocabulary.secret import Secret
 from trunkline.vocabulary.usage import Cost, Usage
 from trunkline.wire import emulation
-from trunkline.wire.classify import kept_headers
+from trunkline.wire.classify import kept_headers, request_id
 
 from .catalog import Catalog
+from .estimating import estimated
 from .flow import NONSENSE, Flow, Piece, Reader, Watched, unreadable
 from .provider import Provider
+from .unwrapping import Unwrapping
 
 FactsOf = Callable[[Target, Provider], Facts]
 """What a writer must know of a target: the row's quirks joined with the model's facts."""
@@ -40,12 +43,9 @@ FactsOf = Callable[[Target, Provider], Facts]
 PriceOf = Callable[[Target, Usage | None, str | None], Cost | None]
 """What a target charges for a usage at a service tier; None where nobody knows."""
 
-REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "cf-ray")
-"""Headers in which providers name a request, the most telling first."""
-
 
 class Spoken(Struct, frozen=True):
-    """A call as it goes out: the HTTP request, the dialect it is written in, and what could not be said."""
+    """A call as it goes out: the HTTP request without its key, the dialect it is written in, what could not be said."""
 
     sending: Sending
     dialect: Dialect
@@ -54,12 +54,16 @@ class Spoken(Struct, frozen=True):
     emulated: bool
     """Tools go out as a JSON schema, and their calls come back as text."""
     loss: tuple[Loss, ...]
+    signer: str
+    """Whose signatures the answer will hold."""
+    wrapped: bool
+    """Its stream comes in another framing."""
 
 
 def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
-    """Write a call for its target. Pure: `client.render` shows what it gives."""
+    """Write a call for its target, all but its key. Pure: `client.render` shows what it gives."""
     words, quirks = call.words, facts.quirks
-    dialect = provider.dialect_for(call.operation, words.dialect if words else None)
+    dialect = provider.dialect_for(call.operation, words.dialect if words else None, facts.only)
     emulated = False
     passes = False
     adds_a_prompt = quirks.system is not None and call.operation == "chat"  # which is written where messages are read
@@ -77,12 +81,13 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
     body = {**written.body, **call.rules.extra_body}
     sending = Sending(
         "POST",
-        provider.url(call.target, dialect),
+        provider.url(call.target, dialect, stream=call.stream),
         _headers(call, provider),
         msgspec.json.encode(body),
         quirks.keep_alive,
     )
-    return Spoken(sending, dialect, passes, emulated, written.loss)
+    wrapped = provider.wraps_streams and call.stream
+    return Spoken(sending, dialect, passes, emulated, written.loss, provider.signer, wrapped)
 
 
 def _emulating(facts: Facts) -> Facts:
@@ -106,14 +111,8 @@ def _lost(loss: tuple[Loss, ...]) -> str:
 def _headers(call: Call, provider: Provider) -> Mapping[str, str]:
     target = call.target
     headers = {"content-type": "application/json", "user-agent": "trunkline", **provider.headers}
-    if target.key is not None:
-        headers.update(provider.auth(target.key))
-    elif provider.key_env is not None and not provider.key_optional:
-        raise AuthenticationError(
-            f"{provider.name} has no key: set {provider.key_env}, or give the target an api_key",
-            status=401,
-            code="missing_api_key",
-        )
+    if target.key is None and provider.needs_key:
+        raise _keyless(provider)
     if call.words is not None:
         headers.update(call.words.headers)
     if call.rules.traceparent is not None:
@@ -121,6 +120,26 @@ def _headers(call: Call, provider: Provider) -> Mapping[str, str]:
     headers.update(target.headers)
     headers.update(call.rules.extra_headers)
     return headers
+
+
+def _keyless(provider: Provider) -> AuthenticationError:
+    ways = [f"set {provider.key_env}"] if provider.key_env is not None else []
+    if provider.credential is not None:
+        ways.append("sign in to its cloud on this machine")
+    told = ", or ".join([*ways, "give the target an api_key"])
+    return AuthenticationError(f"{provider.name} has no key: {told}", status=401, code="missing_api_key")
+
+
+def masked(spoken: Spoken, call: Call, provider: Provider) -> Sending:
+    """The request as it goes out, with a stand-in for its key: a signature is made with that too, and opens nothing."""
+    key = call.target.key
+    if key is None:
+        return spoken.sending
+    sending = provider.auth(spoken.sending, key.masked())
+    if not isinstance(key, Secret):
+        return sending
+    headers = {name: key.scrub(value) for name, value in sending.headers.items()}  # somebody may have said it there too
+    return replace(sending, url=key.scrub(sending.url), headers=headers)
 
 
 def exchange(
@@ -134,47 +153,67 @@ def exchange(
 
     async def run(call: Call) -> Answer:
         provider = catalog[call.target.provider]
+        if call.operation == "tokens" and not provider.offers("tokens"):
+            return estimated(call)
+        secret: Secret | None = None
         try:
             spoken = speak(call, provider, facts_of(call.target, provider))
             if spoken.loss and call.rules.on_unsupported == "warn":
                 logger.warning("%s %s cannot be told: %s", call.id, call.target.name, _lost(spoken.loss))
-            conversation = _Conversation(call, spoken, price_of, clock)
-            return await conversation.hold(transports[provider.transport])
+            sending = spoken.sending
+            if (key := call.target.key) is not None:
+                current = key.current()
+                secret = current if isinstance(current, Secret) else await _awaited(current, call, clock)
+                sending = provider.auth(sending, secret)
+            conversation = _Conversation(call, spoken, secret, price_of, clock)
+            return await conversation.hold(transports[provider.transport], sending)
         except TrunklineError as error:
-            signed(error, call.target)
+            signed(error, call.target, secret)
             raise
 
     return run
 
 
-def signed(error: TrunklineError, target: Target) -> TrunklineError:
-    """The error with its target's name on it, and without its key, should the provider have echoed that."""
+async def _awaited(current: Awaitable[Secret], call: Call, clock: Clock) -> Secret:
+    """A key that is being renewed."""
+    try:
+        async with clock.deadline(call.deadline):
+            return await current
+    except TimeoutError as error:
+        raise APITimeoutError(f"no key within {call.rules.timeout:g} seconds") from error
+
+
+def signed(error: TrunklineError, target: Target, secret: Secret | None) -> TrunklineError:
+    """The error with its target's name on it, and without the key, should the provider have echoed that."""
     error.provider = error.provider or target.provider
     error.model = error.model or target.model
-    if target.key is not None:
-        error.message = target.key.scrub(error.message)
+    if secret is not None:
+        error.message = secret.scrub(error.message)
         error.args = (error.message,)
         if error.body is not None:
-            error.body = error.body.replace(target.key.reveal().encode(), b"[key]")
+            error.body = secret.scrub(error.body.decode("latin-1")).encode("latin-1")  # bytes that are no text stay
     return error
 
 
 class _Conversation:
     """A call, what was said, and the answer that is being made of what comes back."""
 
-    __slots__ = ("call", "clock", "price_of", "spoken")
+    __slots__ = ("call", "clock", "price_of", "secret", "spoken")
 
-    def __init__(self, call: Call, spoken: Spoken, price_of: PriceOf, clock: Clock) -> None:
+    def __init__(self, call: Call, spoken: Spoken, secret: Secret | None, price_of: PriceOf, clock: Clock) -> None:
         self.call = call
         self.spoken = spoken
+        self.secret = secret
         self.price_of = price_of
         self.clock = clock
 
-    async def hold(self, transport: Transport) -> Answer:
+    async def hold(self, transport: Transport, sending: Sending) -> Answer:
         """Send, and read what comes back: all of it, or up to the first content of a stream."""
         try:
             async with self.clock.deadline(self.call.deadline):
-                receiving = await transport.send(self.spoken.sending)
+                receiving = await transport.send(sending)
+                if self.spoken.wrapped:
+                    receiving = Unwrapping(receiving)
                 try:
                     return await self._heard(receiving)
                 except BaseException:
@@ -207,19 +246,22 @@ class _Conversation:
         answer.end(Outcome(kind="finished", usage=seen.usage, finish=seen.finish, tier=seen.tier))
         return answer
 
-    def _read(self, answer: Answer, body: bytes) -> Reply | EmbeddingReply:
+    def _read(self, answer: Answer, body: bytes) -> AnyReply:
         try:
             wire: Any = msgspec.json.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             wire = None
         if not isinstance(wire, dict):
             raise ResponseParseError("the provider answered something that is no JSON object", status=502, body=body)
-        reply: Reply | EmbeddingReply = self.spoken.dialect.reply_from_wire(cast("dict[str, Any]", wire))
+        reply: AnyReply = self.spoken.dialect.reply_from_wire(cast("dict[str, Any]", wire))
         if self.spoken.emulated:
             reply = emulation.reply(cast("Reply", reply))
+        if isinstance(reply, EmbeddingReply) and not self.spoken.passes:
+            reply.encoding_format = self.call.request.encoding_format
         reply.body = body
         reply.request_id = answer.request_id
         reply.provider, reply.target = answer.target.provider, answer.target.name
+        reply.signer = answer.signer
         reply.loss = answer.loss
         reply.cost = self.price_of(self.call.target, reply.usage, reply.service_tier)
         return reply
@@ -236,8 +278,8 @@ class _Conversation:
         return self._streaming(receiving, events, events=events.pieces())
 
     def _flow(self, reader: Reader[Piece], receiving: Receiving) -> Flow[Piece]:
-        target = self.call.target
-        return Flow(reader, receiving, self.clock, self.call.deadline, lambda error: signed(error, target))
+        target, secret = self.call.target, self.secret
+        return Flow(reader, receiving, self.clock, self.call.deadline, lambda error: signed(error, target, secret))
 
     def _streaming(self, receiving: Receiving, flow: Flow[Any], **pieces: Any) -> Answer:
         answer = self._answer(receiving, release=receiving.release, **pieces)
@@ -256,8 +298,9 @@ class _Conversation:
         return Answer(
             target=self.call.target,
             dialect=self.spoken.dialect.name,
+            signer=self.spoken.signer,
             headers=kept_headers(headers),
-            request_id=next((headers[name] for name in REQUEST_IDS if name in headers), None),
+            request_id=request_id(headers),
             loss=self.spoken.loss,
             passes=self.spoken.passes,
             **content,

@@ -7,7 +7,7 @@ its reader's business. Knows no dialect and no rule.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Generic, Protocol, TypeVar
 
 from trunkline.vocabulary.calls import Clock, Outcome, OutcomeKind
@@ -23,7 +23,7 @@ DRAIN_SECONDS = 0.25
 """How long the end of the HTTP body may follow the terminal event, so that the connection can be used again."""
 
 
-NONSENSE = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+NONSENSE = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 """What reading JSON raises whose shape no page describes."""
 
 
@@ -32,14 +32,27 @@ def unreadable(error: Exception) -> ResponseParseError:
     return ResponseParseError(f"the provider's answer has a shape that cannot be read: {error}", status=502)
 
 
+@contextlib.contextmanager
+def guarded() -> Generator[None]:
+    """Where a provider's words are read: their nonsense is its mistake, said as one."""
+    try:
+        yield
+    except TrunklineError:
+        raise
+    except NONSENSE as error:
+        raise unreadable(error) from error
+
+
 class Reader(Protocol[Piece]):
     """What a flow needs of a decoder or a tap."""
 
     content: bool
     ended: bool
-    usage: Usage | None
     finish: str | None
     tier: str | None
+
+    @property
+    def usage(self) -> Usage | None: ...
 
     def feed(self, data: bytes, /) -> Piece: ...
 
@@ -74,7 +87,7 @@ class Watched:
             elif type(event) is Finished:
                 self.finish = event.finish
             elif type(event) is Started:
-                self.tier = event.extra.get("service_tier")
+                self.tier = event.extra.get("service_tier") or self.tier
             elif type(event) is Ended:
                 self.ended = True
         return events

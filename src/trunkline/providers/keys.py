@@ -5,12 +5,13 @@ Owns reading it into a `Secret`. A key is never stored, printed or compared with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from trunkline.vocabulary.errors import ConfigurationError
-from trunkline.vocabulary.secret import Secret
+from trunkline.vocabulary.secret import Credential, Secret
 
+from .auth.azure import TokenCallback
 from .provider import Provider
 
 FILE = "file:"
@@ -34,11 +35,23 @@ def secret(said: str, where: str = "the key") -> Secret:
     return Secret(key)
 
 
+Key = str | Secret | Credential | Callable[[], str | Awaitable[str]]
+"""A key as a program gives it: itself or where it is kept, what has a fresh one when asked, or a function that gives
+a token."""
+
+
+def given(key: Key, where: str) -> Secret | Credential:
+    """The key that a program gave."""
+    if isinstance(key, str):
+        return secret(key, where)
+    return TokenCallback(key) if callable(key) else key
+
+
 def key_of(provider: Provider, env: Mapping[str, str], said: str | None) -> Secret | None:
     """A provider's key: its variable, else what the configuration says; None where there is none."""
-    value = env.get(provider.key_env, "").strip() if provider.key_env else ""
-    if value:
-        return secret(value, f"the variable {provider.key_env}")
+    for name in (provider.key_env, *provider.key_env_also):
+        if name is not None and (value := env.get(name, "").strip()):
+            return secret(value, f"the variable {name}")
     return secret(said) if said else None
 
 

@@ -16,9 +16,9 @@ from msgspec import Struct, field
 from .errors import TrunklineError
 from .events import Event
 from .facts import Unsupported
-from .replies import EmbeddingReply, Loss, Reply
-from .requests import EmbeddingRequest, Operation, Request, Words
-from .secret import Secret
+from .replies import AnyReply, Loss
+from .requests import AnyRequest, Operation, Words
+from .secret import Credential, Secret
 from .usage import Cost, Usage
 
 
@@ -55,7 +55,8 @@ class Target(Struct, frozen=True, kw_only=True):
     model: str
     """The model's name at the provider."""
     base_url: str
-    key: Secret | None = None
+    key: Secret | Credential | None = None
+    """Its key, or what has a fresh one when asked."""
     headers: Mapping[str, str] = {}
     options: Mapping[str, str] = {}
     """What else the row's address needs (`api_version`, `deployment`)."""
@@ -121,9 +122,9 @@ class Call:
         target: Target,
         rules: Rules,
         stream: bool = False,
-        request: Request | EmbeddingRequest | None = None,
+        request: AnyRequest | None = None,
         words: Words | None = None,
-        read: Callable[[Words], Request | EmbeddingRequest] | None = None,
+        read: Callable[[Words], AnyRequest] | None = None,
         started: float = 0.0,
         deadline: float | None = None,
     ) -> None:
@@ -191,6 +192,7 @@ class Answer:
         "passes",
         "release",
         "request_id",
+        "signer",
         "target",
     )
 
@@ -199,18 +201,21 @@ class Answer:
         *,
         target: Target,
         dialect: str,
+        signer: str | None = None,
         headers: Mapping[str, str],
         request_id: str | None,
         loss: tuple[Loss, ...] = (),
         passes: bool = False,
         body: bytes | None = None,
-        whole: Callable[[], Reply | EmbeddingReply] | None = None,
+        whole: Callable[[], AnyReply] | None = None,
         events: AsyncGenerator[list[Event], None] | None = None,
         chunks: AsyncGenerator[bytes, None] | None = None,
         release: Callable[[], None] | None = None,
     ) -> None:
         self.target = target
         self.dialect = dialect
+        self.signer = signer
+        """Whose signatures are in it (`Facts.signer`)."""
         self.headers = headers
         """The provider's headers that concern a caller: request id and rate limits."""
         self.request_id = request_id
@@ -229,7 +234,7 @@ class Answer:
         self.cost: Cost | None = None
         self.outcome: Outcome | None = None
         self._whole = whole
-        self._reply: Reply | EmbeddingReply | None = None
+        self._reply: AnyReply | None = None
         self._endings: list[Callable[[Answer, Outcome], None]] = []
 
     @property

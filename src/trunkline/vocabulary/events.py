@@ -6,7 +6,7 @@ arriving, opens it. Content events are what a caller can see; everything else fr
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from msgspec import Struct, field
 
@@ -43,13 +43,15 @@ class Event(Struct, OpenAIShape, frozen=True, omit_defaults=True, kw_only=True, 
 
 
 class Started(Event, tag="started", frozen=True):
-    """The reply has begun: its id and the model that serves it."""
+    """The reply has begun: its id and the model that serves it. A later one corrects what it names."""
 
     id: str | None = None
     model: str | None = None
     created: int | None = None
     """Seconds since 1970."""
     extra: Extra = field(default_factory=dict)
+    dialect: str | None = None
+    """The dialect that is spoken: whose the unknown keys of all events are."""
 
 
 class TextDelta(Event, tag="text", frozen=True):
@@ -103,6 +105,9 @@ class ToolCallStarted(Event, tag="tool_call", frozen=True):
     index: int = 0
     call: int = 0
     """Its place among the choice's tool calls."""
+    signature: str | None = None
+    dialect: str | None = None
+    """The dialect whose signature it is."""
     extra: Extra = field(default_factory=dict)
 
 
@@ -131,10 +136,19 @@ class PartAdded(Event, tag="part", frozen=True):
     index: int = 0
 
 
+class Noted(Event, tag="noted", frozen=True):
+    """Keys that have no word here; a later one with the same key replaces it."""
+
+    extra: Extra
+    of: Literal["message", "choice", "reply"] = "message"
+
+
 class PartEnded(Event, tag="part_ended", frozen=True):
     """Part `index` is complete. Only some APIs say so."""
 
     index: int = 0
+    extra: Extra = field(default_factory=dict)
+    """Unknown keys of the part that are known only now."""
 
 
 class Finished(Event, tag="finished", frozen=True):

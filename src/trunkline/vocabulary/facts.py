@@ -17,6 +17,8 @@ class Quirks(Struct, frozen=True, kw_only=True):
 
     drop: frozenset[str] = frozenset()
     """Top-level keys of a request that the server rejects: left out, and listed as loss."""
+    omit: frozenset[str] = frozenset()
+    """Top-level keys that stand elsewhere at this server (its address): left out, and no loss."""
     accepts: frozenset[str] = frozenset()
     """Keys beyond the dialect's own that the server understands (`top_k`, `cache_control`), and `file_url` where it
     fetches files that are only linked to."""
@@ -48,14 +50,24 @@ class Facts(Struct, frozen=True, kw_only=True):
     model: str
     """The model's name on the wire."""
     quirks: Quirks = Quirks()
+    signer: str | None = None
+    """Whose signatures (of reasoning, of calls) are good here: a message signed by another is sent without them."""
+    only: str | None = None
+    """The one dialect in which its provider lets the model be asked; None: any that it speaks."""
     max_output: int | None = None
     """The most tokens the model can generate, where known."""
     sampling: bool = True
     """Whether the model accepts temperature and its like; reasoning models often do not."""
-    reasoning: bool = False
-    """Whether the model thinks before it answers."""
+    reasoning: bool | None = None
+    """Whether the model thinks before it answers; None where nobody knows."""
+    tools: bool | None = None
+    """Whether it calls tools; None where nobody knows."""
+    structured_output: bool | None = None
+    """Whether it can be held to a JSON schema; None where nobody knows."""
     adaptive_thinking: bool = False
-    """Whether it decides by itself how much to think."""
+    """Whether it decides by itself how much to think: it is told an effort in words, not a number of tokens."""
+    least_thinking: int = 0
+    """The fewest tokens of thinking that it can be told; above 0, it cannot be told not to think."""
 
 
 Unsupported = Literal["error", "warn", "drop"]

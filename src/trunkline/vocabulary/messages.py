@@ -20,6 +20,10 @@ class Message(Struct, OpenAIShape, frozen=True, omit_defaults=True):
     parts: tuple[AnyPart, ...] = ()
     name: str | None = None
     extra: Extra = field(default_factory=dict)
+    dialect: str | None = None
+    """The dialect it was read from, whose its unknown keys and those of its parts are; None when we made it."""
+    signer: str | None = None
+    """Whose signatures it holds (`Facts.signer`): others get it without them. None where nobody knows."""
 
     @property
     def text(self) -> str:

@@ -2,7 +2,7 @@
 
 Owns the neutral forms of content. Knows no API: each dialect says how a part is written over there, and what it cannot
 say ends up in the reply's `loss`. `extra` keeps the keys of the original that have no word here; only the dialect that
-read them writes them back.
+read them (the message's `dialect`) writes them back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from msgspec import Struct, field
 from .view import OpenAIShape
 
 Extra = dict[str, Any]
-"""Unknown keys of the wire object that a value came from, as parsed JSON."""
+"""Unknown keys of the wire object that a value came from, as parsed JSON. A key that begins with `~` is a note of the
+reader for the writer of its own dialect, and never on the wire itself."""
 
 
 class CacheMark(Struct, frozen=True, omit_defaults=True):
@@ -35,12 +36,17 @@ class Source(Struct, frozen=True, omit_defaults=True):
 
 
 class Citation(Struct, frozen=True, omit_defaults=True):
-    """A source that the model names for what it wrote: kept as its dialect gave it."""
+    """A source that the model names for what it wrote: kept as its dialect gave it, with what all of them say."""
 
     dialect: str
     body: Any
     url: str | None = None
     title: str | None = None
+    quote: str | None = None
+    """The words of the source."""
+    start: int | None = None
+    """Where in the text that it stands for begins, in characters; None where the API does not say."""
+    end: int | None = None
 
 
 class Part(Struct, frozen=True, omit_defaults=True, kw_only=True, tag_field="type"):
@@ -69,6 +75,8 @@ class Audio(Part, tag="audio", frozen=True, kw_only=False):
 
     source: Source
     format: str | None = None
+    transcript: str | None = None
+    """Its words, where the API sends them along."""
 
 
 class File(Part, tag="file", frozen=True, kw_only=False):
@@ -98,6 +106,10 @@ class ToolCall(Part, OpenAIShape, tag="tool_call", frozen=True, kw_only=False):
     id: str
     name: str
     arguments: str = "{}"
+    signature: str | None = None
+    """Proves to its provider that its model made the call; it must come back untouched and never reaches another."""
+    dialect: str | None = None
+    """The dialect whose signature it is."""
 
     @property
     def function(self) -> FunctionView:

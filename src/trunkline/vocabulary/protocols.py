@@ -7,7 +7,7 @@ client on one side and the gateway on the other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -20,6 +20,11 @@ from .usage import Usage
 
 Json = dict[str, Any]
 """A JSON object, parsed."""
+
+
+How = Literal["native", "translated", "emulated", "lost"]
+"""How a dialect says something: in the same form, in another form that says the same, by asking the model in words or
+in a form that says less, or not at all."""
 
 
 class Written(Struct, frozen=True):
@@ -61,7 +66,18 @@ class Dialect(Protocol):
 
     @property
     def path(self) -> str:
-        """Where, below a provider's base address."""
+        """Where, below a provider's base address; `{model}` stands for the model's name."""
+        ...
+
+    @property
+    def addressed(self) -> tuple[str, ...]:
+        """Top-level keys that the API has in its address: a reader and `Words` have them as if they were in the body,
+        and a writer leaves them out."""
+        ...
+
+    @property
+    def says(self) -> Mapping[str, How]:
+        """How it says what another dialect said: a row of the matrix (`wire/matrix.py`) to the way."""
         ...
 
     @property
@@ -129,10 +145,14 @@ class Tap(Protocol):
     """The first content has been seen."""
     ended: bool
     """The terminal event has been seen."""
-    usage: Usage | None
     finish: str | None
     tier: str | None
     """The service tier that serves it."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The count so far."""
+        ...
 
     def feed(self, data: bytes, /) -> bytes:
         """Whole events to pass on: what is left out is what the caller did not ask for. Raises errors that it meets."""
@@ -145,6 +165,16 @@ class Tap(Protocol):
 
 class StreamingDialect(Dialect, Protocol):
     """A dialect that can answer piece by piece."""
+
+    @property
+    def stream_path(self) -> str:
+        """Where streams are asked for; the same as `path` in most."""
+        ...
+
+    @property
+    def media_type(self) -> str:
+        """The content type of a stream."""
+        ...
 
     def decoder(self) -> Decoder:
         """A reader for one provider's stream."""

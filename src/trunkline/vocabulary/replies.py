@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from .events import (
     OPENAI_FINISH,
@@ -14,7 +15,9 @@ from .events import (
     Cited,
     Event,
     Finished,
+    Noted,
     PartAdded,
+    PartEnded,
     RefusalDelta,
     Started,
     TextDelta,
@@ -41,11 +44,19 @@ FINISHES = (
 """Why a choice ended, in our words. A provider's unknown word is kept as it is."""
 
 
-class Loss(Struct, frozen=True):
+class Loss(Struct, frozen=True, omit_defaults=True):
     """Something the caller said that could not be said to the target."""
 
     field: str
+    """Where the caller said it."""
     why: str
+    kind: str = ""
+    """What it was: a row of the dialects' matrix (docs/dialects.md). Empty: the row that is called as the field."""
+
+    @property
+    def row(self) -> str:
+        """The row of the matrix that it falls under."""
+        return self.kind or self.field
 
 
 class Choice(Struct, OpenAIShape, frozen=True, omit_defaults=True):
@@ -89,6 +100,8 @@ class _Answered(Struct, OpenAIShape, omit_defaults=True, kw_only=True):
     request_id: str | None = None
     """The provider's id of the request (a header), for its support desk."""
     provider: str | None = None
+    signer: str | None = None
+    """Whose signatures are in it (`Facts.signer`)."""
     target: str | None = None
     """The target that answered, `provider/model`."""
     cost: Cost | None = None
@@ -150,7 +163,7 @@ class Reply(_Answered, kw_only=True):
 
     def to_message(self) -> Message:
         """The message that continues the conversation: append it, then the tools' results or the next question."""
-        return self.message
+        return replace(self.message, signer=self.signer)
 
     shape = tuple((name, name) for name in ("id", "object", "created", "model", "choices", "usage", "service_tier"))
 
@@ -159,6 +172,8 @@ class EmbeddingReply(_Answered, kw_only=True):
     """Vectors in the order of the input."""
 
     vectors: tuple[tuple[float, ...], ...] = ()
+    encoding_format: str | None = None
+    """The form in which they came, or in which the caller wants them: `float` or `base64` (little-endian float32)."""
 
     @property
     def data(self) -> tuple[VectorView, ...]:
@@ -187,6 +202,62 @@ class VectorView(Struct, OpenAIShape, frozen=True):
     shape = tuple((name, name) for name in ("object", "index", "embedding"))
 
 
+class RerankReply(_Answered, kw_only=True):
+    """Documents in the order of their relevance, the best first."""
+
+    results: tuple[Ranked, ...] = ()
+
+    shape = (("id", "id"), ("results", "results"))
+
+
+class Ranked(Struct, OpenAIShape, frozen=True, omit_defaults=True):
+    """One document's place: `index` is its place in the request, `score` its relevance, mostly between 0 and 1."""
+
+    index: int
+    score: float
+    document: str | Extra | None = None
+    extra: Extra = field(default_factory=dict)
+
+    @property
+    def relevance_score(self) -> float:
+        """The score, as Cohere and its followers call it."""
+        return self.score
+
+    shape = (("index", "index"), ("relevance_score", "relevance_score"), ("document", "document"))
+
+
+class ModerationReply(_Answered, kw_only=True):
+    """What was found in each input, in their order."""
+
+    results: tuple[Moderated, ...] = ()
+
+    shape = (("id", "id"), ("model", "model"), ("results", "results"))
+
+
+class Moderated(Struct, OpenAIShape, frozen=True, omit_defaults=True):
+    """What was found in one input: by category, whether it is forbidden, and how sure the model is (0 to 1)."""
+
+    flagged: bool
+    categories: dict[str, bool] = field(default_factory=dict)
+    category_scores: dict[str, float] = field(default_factory=dict)
+    extra: Extra = field(default_factory=dict)
+
+    shape = tuple((name, name) for name in ("flagged", "categories", "category_scores"))
+
+
+class TokenCount(_Answered, kw_only=True):
+    """How many tokens a chat request would put in: `estimated` when we counted, not the provider."""
+
+    input_tokens: int = 0
+    estimated: bool = False
+
+    shape = (("input_tokens", "input_tokens"),)
+
+
+AnyReply = Reply | EmbeddingReply | RerankReply | ModerationReply | TokenCount
+"""What may come back, whole."""
+
+
 class Accumulator:
     """Folds a stream's events into the reply that the same answer would have been without streaming."""
 
@@ -199,12 +270,11 @@ class Accumulator:
         for event in events:
             match event:
                 case Started():
-                    reply = self._reply
-                    reply.id, reply.model = event.id, event.model
-                    reply.created, reply.extra = event.created, dict(event.extra)
-                    reply.service_tier = reply.extra.pop("service_tier", None)
+                    self._start(event)
                 case UsageReported():
                     self._reply.usage = event.usage
+                    self._reply.extra.update(event.extra)
+                case Noted(of="reply"):
                     self._reply.extra.update(event.extra)
                 case _:
                     growing = self._choices.get(event.choice)
@@ -212,10 +282,19 @@ class Accumulator:
                         growing = self._choices[event.choice] = _Growing()
                     growing.add(event)
 
+    def _start(self, event: Started) -> None:
+        """A later one corrects what it names: some servers know the model late."""
+        reply = self._reply
+        reply.id, reply.model = event.id or reply.id, event.model or reply.model
+        reply.created, reply.dialect = event.created or reply.created, event.dialect
+        reply.extra.update(event.extra)
+        reply.service_tier = reply.extra.pop("service_tier", None) or reply.service_tier
+
     def reply(self) -> Reply:
         """What has arrived so far."""
-        self._reply.choices = tuple(self._choices[index].choice(index) for index in sorted(self._choices))
-        return self._reply
+        reply = self._reply
+        reply.choices = tuple(self._choices[index].choice(index, reply.dialect) for index in sorted(self._choices))
+        return reply
 
 
 class _Growing:
@@ -223,6 +302,8 @@ class _Growing:
 
     def __init__(self) -> None:
         self.parts: dict[int, _Piece | AnyPart] = {}
+        self.extra: Extra = {}
+        self.choice_extra: Extra = {}
         self.finished: Finished | None = None
         self.logprobs: list[Any] = []
 
@@ -254,30 +335,42 @@ class _Growing:
             case ToolCallStarted():
                 piece = self.piece(event.index, ToolCall)
                 piece.id, piece.name, piece.extra = event.id, event.name, dict(event.extra)
+                piece.signature, piece.dialect = event.signature, event.dialect
             case ArgumentsDelta():
                 self.piece(event.index, ToolCall).words.append(event.delta)
             case Cited():
                 self.piece(event.index, Text).citations.append(event.citation)
             case PartAdded():
                 self.parts[event.index] = event.part
+            case PartEnded() if event.extra:
+                self.part_ended(event)
+            case Noted():
+                (self.extra if event.of == "message" else self.choice_extra).update(event.extra)
             case Finished():
                 self.finished = event
             case _:
                 pass
 
-    def choice(self, index: int) -> Choice:
+    def part_ended(self, event: PartEnded) -> None:
+        part = self.parts.get(event.index)
+        if isinstance(part, _Piece):
+            part.extra.update(event.extra)
+        elif part is not None:
+            self.parts[event.index] = replace(part, extra={**part.extra, **event.extra})
+
+    def choice(self, index: int, dialect: str | None) -> Choice:
         parts = tuple(
             piece.part() if isinstance(piece, _Piece) else piece for _, piece in sorted(self.parts.items(), key=_first)
         )
         end = self.finished
         return Choice(
-            Message("assistant", parts),
+            Message("assistant", parts, extra=self.extra, dialect=dialect),
             finish=end.finish if end else None,
             index=index,
             word=end.word if end else None,
             stop_sequence=end.stop_sequence if end else None,
             logprobs=_joined(self.logprobs),
-            extra=end.extra if end else {},
+            extra={**(end.extra if end else {}), **self.choice_extra},
         )
 
 
@@ -298,11 +391,11 @@ class _Piece:
     def part(self) -> AnyPart:
         words = "".join(self.words)
         if self.kind is ToolCall:
-            return ToolCall(self.id, self.name, words or "{}", extra=self.extra)
+            return ToolCall(self.id, self.name, words or "{}", self.signature, self.dialect, extra=self.extra)
         if self.kind is Thinking:
             return Thinking(words, self.signature, dialect=self.dialect, extra=self.extra)
         if self.kind is Refusal:
-            return Refusal(words)
+            return Refusal(words, extra=self.extra)
         return Text(words, tuple(self.citations), extra=self.extra)
 
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 from msgspec import Raw, Struct, field
 
 from .messages import Message
-from .parts import Extra
+from .parts import AnyPart, Extra
 from .tools import AnyTool, Reasoning, ResponseFormat, ToolChoice
 
-Operation = Literal["chat", "embeddings"]
-"""What is asked for. A dialect speaks exactly one."""
+Operation = Literal["chat", "embeddings", "rerank", "moderations", "tokens"]
+"""What is asked for. A dialect speaks exactly one; `tokens` counts those of a chat request."""
 
 
 class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -37,6 +37,12 @@ class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
     reasoning: Reasoning | None = None
     verbosity: str | None = None
     store: bool | None = None
+    modalities: tuple[str, ...] | None = None
+    """The forms in which to answer (`text`, `audio`, `image`)."""
+    prompt_cache_key: str | None = None
+    """Requests with the same key are sent to where their prompt is cached."""
+    safety_identifier: str | None = None
+    """The end user, for the provider's abuse checks."""
 
 
 class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -75,6 +81,45 @@ class EmbeddingRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
     def stream(self) -> bool:
         """Embeddings never stream."""
         return False
+
+
+class RerankRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Documents to be put in the order of their relevance to a query."""
+
+    model: str
+    query: str
+    documents: tuple[str | Extra, ...]
+    """Texts, or objects with the fields that the provider ranks by."""
+    top_n: int | None = None
+    """How many results to give; all when not said."""
+    return_documents: bool | None = None
+    extra: Extra = field(default_factory=dict)
+    dialect: str | None = None
+
+    @property
+    def stream(self) -> bool:
+        """A ranking never streams."""
+        return False
+
+
+class ModerationRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Inputs to be checked for what a policy forbids: each is a message's parts, checked together."""
+
+    model: str | None = None
+    inputs: tuple[tuple[AnyPart, ...], ...]
+    extra: Extra = field(default_factory=dict)
+    dialect: str | None = None
+    form: Literal["text", "texts", "parts"] = "texts"
+    """How the caller wrote them: one bare text, a list of texts, or one list of parts."""
+
+    @property
+    def stream(self) -> bool:
+        """A judgement never streams."""
+        return False
+
+
+AnyRequest = Request | EmbeddingRequest | RerankRequest | ModerationRequest
+"""What may be asked: one shape for each operation; a count of tokens is asked for with a chat request."""
 
 
 class Words(Struct, frozen=True):

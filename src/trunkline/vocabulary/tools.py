@@ -26,7 +26,8 @@ class Tool(Struct, frozen=True, omit_defaults=True):
 class OpaqueTool(Struct, frozen=True):
     """A tool that only its dialect understands (web search, code execution), kept whole."""
 
-    dialect: str
+    dialect: str | None
+    """None: a caller of the library gave it for whoever is asked."""
     body: Any
 
 
@@ -38,6 +39,10 @@ class ToolChoice(Struct, frozen=True, omit_defaults=True):
 
     mode: Literal["auto", "none", "required", "tool"] = "auto"
     name: str | None = None
+    allowed: tuple[str, ...] = ()
+    """The only tools that `auto` and `required` may choose from; empty: all."""
+    extra: Extra = field(default_factory=dict)
+    """A choice that only its dialect understands (one of the provider's own tools)."""
 
 
 class ResponseFormat(Struct, frozen=True, omit_defaults=True):
@@ -45,7 +50,7 @@ class ResponseFormat(Struct, frozen=True, omit_defaults=True):
 
     kind: Literal["text", "json", "schema"] = "text"
     schema: Schema | None = None
-    name: str = "answer"
+    name: str | None = None
     description: str | None = None
     strict: bool | None = None
 
@@ -58,4 +63,6 @@ class Reasoning(Struct, frozen=True, omit_defaults=True):
     adaptive: bool = False
     """The model decides how much (Anthropic's adaptive thinking)."""
     off: bool = False
+    summary: str | None = None
+    """How much of it to show: `auto`, `concise`, `detailed`, or `none`."""
     extra: Extra = field(default_factory=dict)

@@ -44,6 +44,9 @@ BY_CODE: Mapping[str, type[TrunklineError]] = {
     "content_filter": ContentPolicyError,
     "content_policy_violation": ContentPolicyError,
     "invalid_prompt": ContentPolicyError,
+    "image_content_policy_violation": ContentPolicyError,
+    "bio_policy": ContentPolicyError,
+    "misalignment_policy_violation": ContentPolicyError,
     "invalid_api_key": AuthenticationError,
     "authentication_error": AuthenticationError,
     "permission_error": AuthenticationError,
@@ -67,6 +70,21 @@ BY_CODE: Mapping[str, type[TrunklineError]] = {
     "api_error": ServiceError,
     "server_error": ServiceError,
     "internal_server_error": ServiceError,
+    "accessdeniedexception": AuthenticationError,
+    "expiredtokenexception": AuthenticationError,
+    "incompletesignatureexception": AuthenticationError,
+    "invalidsignatureexception": AuthenticationError,
+    "missingauthenticationtokenexception": AuthenticationError,
+    "unrecognizedclientexception": AuthenticationError,
+    "resourcenotfoundexception": ModelError,
+    "throttlingexception": RateLimitError,  # which may say "Too many tokens": of a minute, not of a window
+    "servicequotaexceededexception": RateLimitError,
+    "modelnotreadyexception": OverloadedError,
+    "serviceunavailableexception": OverloadedError,
+    "modeltimeoutexception": APITimeoutError,
+    "modelerrorexception": ServiceError,
+    "modelstreamerrorexception": ServiceError,
+    "internalserverexception": ServiceError,
 }
 
 BY_TEXT: tuple[tuple[re.Pattern[str], type[TrunklineError]], ...] = tuple(
@@ -74,7 +92,9 @@ BY_TEXT: tuple[tuple[re.Pattern[str], type[TrunklineError]], ...] = tuple(
     for pattern, kind in (
         (
             (
-                r"maximum context length|context.{0,10}(length|window|size)|prompt is too long|too many (input )?tokens"
+                r"maximum context length|context.{0,10}(length|window|size)|(prompt|input) is too long"
+                r"|too many (input )?tokens"
+                r"|input token(s| count).{0,60}exceed|input tokens exceeded"
                 r"|input length and `?max_tokens`? exceed|reduce the length of the (messages|prompt)"
             ),
             ContextWindowError,
@@ -88,7 +108,14 @@ BY_TEXT: tuple[tuple[re.Pattern[str], type[TrunklineError]], ...] = tuple(
             r"exceeded your current quota|credit balance is too low|insufficient (credit|balance)",
             ResourceExhaustedError,
         ),
-        (r"model.{0,80}(does not exist|not found|not supported|not available)|unknown model", ModelError),
+        (
+            (
+                r"model.{0,80}(does not exist|not found|not supported|not available)|unknown model"
+                r"|not a valid model|model identifier is invalid"
+            ),
+            ModelError,
+        ),
+        (r"(service tier )?capacity exceeded|overloaded", OverloadedError),
     )
 )
 """Looked at for 400, 403, 404, 413, 422 and 429 only: these statuses say little by themselves."""
@@ -133,14 +160,19 @@ def refusal(dialect: str, status: int, headers: Mapping[str, str], body: bytes) 
     outside = object_of(body)
     inside = inside_of(outside)
     message = _message(inside) or _plain(body) or f"the provider answered {status}"
-    words = (an_object(inside.get("details")).get("error_code"), inside.get("code"), inside.get("type"))
+    words = (
+        an_object(inside.get("details")).get("error_code"),
+        inside.get("code"),
+        inside.get("type"),
+        aws_type(headers, outside),
+    )
     codes = tuple(_word(word) for word in words)
     return classify(status, codes, message)(
         message,
         status=status,
         code=next(filter(None, codes), None),
         param=_word(inside.get("param")),
-        request_id=headers.get("x-request-id") or headers.get("request-id") or _word(outside.get("request_id")),
+        request_id=request_id(headers) or _word(outside.get("request_id")),
         retry_after=retry_after(headers),
         headers=kept_headers(headers),
         body=body,
@@ -148,11 +180,26 @@ def refusal(dialect: str, status: int, headers: Mapping[str, str], body: bytes) 
     )
 
 
+def aws_type(headers: Mapping[str, str], body: Json) -> str | None:
+    """AWS names the type of an error in a header, or in the body with its service before it."""
+    said = headers.get("x-amzn-errortype") or _word(body.get("__type"))
+    return said.partition(":")[0].rpartition("#")[2] or None if said else None
+
+
+REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "cf-ray")
+"""Headers in which providers name a request, the most telling first."""
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """The provider's id of a request."""
+    return next((headers[name] for name in REQUEST_IDS if name in headers), None)
+
+
 def object_of(body: bytes) -> Json:
     """The object that a refusal's body is, or holds as its first item; empty where it is neither."""
     try:
         value: Any = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return {}
     return an_object(cast("list[Any]", value)[0] if isinstance(value, list) and value else value)
 
@@ -187,6 +234,8 @@ def classify(status: int, codes: tuple[str | None, ...], message: str) -> type[T
     """The class of a refusal. `codes` are the envelope's words for it, the most telling first."""
     for code in codes:
         kind = BY_CODE.get(code.lower()) if code else None
+        if kind is ServiceError and status in BY_STATUS:  # the vaguest of codes: the status knows better
+            continue
         if kind is not None and not (kind is RateLimitError and status == 413):
             return kind
     if status in _VAGUE:
@@ -232,6 +281,7 @@ _KEPT = (
     "retry-after",
     "x-request-id",
     "request-id",
+    "x-amzn-requestid",
     "x-ratelimit-",
     "anthropic-ratelimit-",
     "x-should-retry",

@@ -121,7 +121,7 @@ def reply(answered: Reply) -> Reply:
 def _choice(choice: Choice) -> Choice:
     parts = _meant(choice.message.text, choice.index)
     message = replace(choice.message, parts=parts)
-    return replace(choice, message=message, finish=_finish(parts, choice.finish))
+    return replace(choice, message=message, finish=_finish(parts, choice.finish), word=None)
 
 
 def _meant(text: str, choice: int) -> tuple[AnyPart, ...]:
@@ -179,4 +179,4 @@ class _Calls:
                 events.append(ArgumentsDelta(choice=choice, delta=part.arguments))
             elif isinstance(part, Text):
                 events.append(TextDelta(choice=choice, delta=part.text))
-        return [*events, replace(event, finish=_finish(parts, event.finish) or event.finish)]
+        return [*events, replace(event, finish=_finish(parts, event.finish) or event.finish, word=None)]

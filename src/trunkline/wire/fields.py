@@ -17,7 +17,7 @@ from msgspec import Struct
 from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.parts import CacheMark
-from trunkline.vocabulary.protocols import Json, Written
+from trunkline.vocabulary.protocols import Json, Seen, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Settings, Words
 
@@ -43,6 +43,7 @@ TAKEN_FOR_GRANTED: Mapping[str, Any] = {
     "metadata": {},
     "parallel_tool_calls": True,
     "store": False,
+    "service_tier": "auto",
 }
 """What every API does unasked: a target without the setting loses nothing."""
 
@@ -60,8 +61,11 @@ def read(table: Iterable[Field], body: Json) -> Settings:
         raise _complaint(error, {entry.attribute: entry.wire for entry in table}) from None
 
 
-def write(table: Iterable[Field], settings: Settings, facts: Facts, body: Json) -> tuple[Loss, ...]:
-    """Put the settings into `body`; what the table (or the target) has no key for is lost."""
+def write(
+    table: Iterable[Field], settings: Settings, facts: Facts, body: Json, *, own: bool = False
+) -> tuple[Loss, ...]:
+    """Put the settings into `body`; what the table (or the target) has no key for is lost. `own`: a caller of this API
+    said them."""
     by_attribute = {entry.attribute: entry for entry in table}
     lost: list[Loss] = []
     for attribute in Settings.__struct_fields__:
@@ -69,7 +73,7 @@ def write(table: Iterable[Field], settings: Settings, facts: Facts, body: Json) 
         if value is None:
             continue
         entry = by_attribute.get(attribute)
-        if entry is None or (entry.optional and entry.wire not in facts.quirks.accepts):
+        if entry is None or (entry.optional and not own and entry.wire not in facts.quirks.accepts):
             if value != TAKEN_FOR_GRANTED.get(attribute):
                 lost.append(Loss(attribute, "the target has no such setting"))
         else:
@@ -80,7 +84,9 @@ def write(table: Iterable[Field], settings: Settings, facts: Facts, body: Json) 
 def apply_quirks(body: Json, facts: Facts) -> tuple[Loss, ...]:
     """Drop, rename and fill in top-level keys as the target's row declares."""
     quirks = facts.quirks
-    lost = tuple(Loss(key, "the target rejects it") for key in quirks.drop if body.pop(key, None) is not None)
+    lost = tuple(Loss(key, "the target rejects it", "target") for key in quirks.drop if body.pop(key, None) is not None)
+    for key in quirks.omit:
+        body.pop(key, None)
     for ours, theirs in quirks.rename.items():
         if ours in body:
             body[theirs] = body.pop(ours)
@@ -89,18 +95,32 @@ def apply_quirks(body: Json, facts: Facts) -> tuple[Loss, ...]:
     return lost
 
 
-def words_to_wire(words: Words, facts: Facts) -> Written:
-    """The caller's own words for a target that speaks their dialect: every value that no edit names keeps its bytes."""
+def words_to_wire(words: Words, facts: Facts, addressed: Iterable[str] = ()) -> Written:
+    """The caller's own words for a target that speaks their dialect: every value that no edit names keeps its bytes.
+    `addressed` stand in the address."""
     body: Json = {**words.fields, "model": facts.model}
+    for key in addressed:
+        body.pop(key, None)
     lost = apply_quirks(body, facts)
     return Written(body, lost)
+
+
+def said(extra: Mapping[str, Any]) -> Json:
+    """Unknown keys, without the notes of the reader (`~…`)."""
+    return {key: value for key, value in extra.items() if not key.startswith("~")}
+
+
+def unread(body: bytes) -> Seen:
+    """The glance of a dialect whose answers are small: they are read whole."""
+    return Seen()
 
 
 def foreign(extra: Mapping[str, Any], spoken: str | None, dialect: str) -> tuple[Json, tuple[Loss, ...]]:
     """The unknown keys that may be written back, and those that are lost because another dialect spoke them."""
     if spoken is None or spoken == dialect:
         return dict(extra), ()
-    return {}, tuple(Loss(key, "it has no meaning in the target's API") for key in extra)
+    why = "it has no meaning in the target's API"
+    return {}, tuple(Loss(key, why, "extra") for key in extra if not key.startswith("~"))
 
 
 def cache_from_wire(body: Json) -> CacheMark | None:

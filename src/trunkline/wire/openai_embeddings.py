@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from trunkline.vocabulary.errors import InvalidRequestError, ResponseParseError
 from trunkline.vocabulary.facts import Facts
-from trunkline.vocabulary.protocols import Json, Seen, Written
+from trunkline.vocabulary.protocols import How, Json, Seen, Written
 from trunkline.vocabulary.replies import EmbeddingReply
 from trunkline.vocabulary.requests import EmbeddingRequest, Operation
 from trunkline.vocabulary.usage import Usage
@@ -24,6 +25,8 @@ from .openai_chat import error_from_wire, error_to_wire
 name: Literal["openai_embeddings"] = "openai_embeddings"
 operation: Operation = "embeddings"
 path = "/embeddings"
+addressed: tuple[str, ...] = ()
+says: Mapping[str, How] = {}
 required = ("model", "input")
 
 __all__ = ["error_from_wire", "error_to_wire", "words_to_wire"]
@@ -73,15 +76,17 @@ def request_to_wire(request: EmbeddingRequest, facts: Facts) -> Written:
 
 def reply_from_wire(body: Json) -> EmbeddingReply:
     """Read vectors, plain or base64, in the order of the input whatever order they came in."""
-    body = dict(body)
+    body = {key: value for key, value in body.items() if value is not None}
     try:
         entries = [as_object(entry, "data[]") for entry in array_at(body, "data")]
         entries.sort(key=lambda entry: entry.get("index") or 0)
+        packed = any(isinstance(entry.get("embedding"), str) for entry in entries)
         usage = body.pop("usage", None)
         body.pop("object", None)
         return EmbeddingReply(
             model=body.pop("model", None),
             vectors=tuple(_vector(entry.get("embedding")) for entry in entries),
+            encoding_format="base64" if packed else None,
             usage=_usage(an_object(usage)) if usage else None,
             id=body.pop("id", None),
             extra=body,
@@ -93,24 +98,42 @@ def reply_from_wire(body: Json) -> EmbeddingReply:
 
 def _vector(value: Any) -> tuple[float, ...]:
     if isinstance(value, str):
-        numbers = array("f", base64.b64decode(value))
-        if sys.byteorder == "big":
-            numbers.byteswap()
-        return tuple(numbers)
+        return tuple(_swapped(array("f", base64.b64decode(value))))
     return tuple(float(number) for number in as_array(value, "data[].embedding"))
 
 
+def _packed(vector: tuple[float, ...]) -> str:
+    return base64.b64encode(_swapped(array("f", vector)).tobytes()).decode()
+
+
+def _swapped(numbers: array[float]) -> array[float]:
+    """The same numbers between this machine's order of bytes and the wire's, which is little-endian."""
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
 def reply_to_wire(reply: EmbeddingReply) -> Json:
-    """Write vectors for a caller, as plain numbers."""
+    """Write vectors for a caller, in the form that they are wanted in."""
+    own = reply.dialect == name
+    packed = reply.encoding_format == "base64"
     body: Json = {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": at, "embedding": list(vector)} for at, vector in enumerate(reply.vectors)
+            {"object": "embedding", "index": at, "embedding": _packed(vector) if packed else list(vector)}
+            for at, vector in enumerate(reply.vectors)
         ],
         "model": reply.model or "",
     }
-    if reply.usage is not None:
-        body["usage"] = {"prompt_tokens": reply.usage.prompt_tokens, "total_tokens": reply.usage.prompt_tokens}
+    usage = reply.usage
+    if usage is not None:
+        body["usage"] = {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens}
+        if own:
+            body["usage"] |= fields.said(usage.extra)
+            for key in usage.extra.get("~unsaid", ()):
+                del body["usage"][key]
+    if own:
+        body |= {**reply.extra, **({} if reply.id is None else {"id": reply.id})}
     return body
 
 
@@ -131,4 +154,10 @@ def glance(body: bytes) -> Seen:
 
 
 def _usage(usage: Json) -> Usage:
-    return Usage(input=usage.get("prompt_tokens") or usage.get("total_tokens") or 0)
+    extra = {key: value for key, value in usage.items() if key not in _COUNTS}
+    if unsaid := [key for key in _COUNTS if key not in usage]:
+        extra["~unsaid"] = unsaid
+    return Usage(input=usage.get("prompt_tokens") or usage.get("total_tokens") or 0, extra=extra)
+
+
+_COUNTS = ("prompt_tokens", "total_tokens")

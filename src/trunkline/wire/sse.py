@@ -78,8 +78,12 @@ def _cut_any(data: bytes) -> tuple[list[bytes], bytes]:
 
 def data_of(frame: bytes) -> bytes:
     """The `data` of a frame, lines joined with LF; empty for comments and keep-alives."""
-    if frame.startswith(b"data: ") and frame.find(b"\n") == len(frame) - 2 and b"\r" not in frame:
-        return frame[6:-2]
+    if frame.startswith(b"data: "):  # one line, as nearly all are
+        size = len(frame)
+        if frame.find(b"\n") == size - 2 and b"\r" not in frame:
+            return frame[6:-2]
+        if frame.find(b"\n") == size - 3 and frame.find(b"\r") == size - 4 and frame.endswith(b"\r\n\r\n"):
+            return frame[6:-4]
     return event_of(frame)[1]
 
 

@@ -11,21 +11,25 @@ from trunkline.wire.fields import words_to_wire
 
 from .errors import error_from_wire, error_to_wire
 from .reply import glance, reply_from_wire, reply_to_wire
-from .request import request_from_wire, request_to_wire
+from .request import request_from_wire, request_to_wire, says
 from .stream import broken, decoder, encoder, tap
 
 name: Literal["anthropic_messages"] = "anthropic_messages"
 operation: Operation = "chat"
-path = "/messages"
+path = stream_path = "/messages"
+media_type = "text/event-stream"
+addressed: tuple[str, ...] = ()
 required = ("model", "messages", "max_tokens")
 
 __all__ = [
+    "addressed",
     "broken",
     "decoder",
     "encoder",
     "error_from_wire",
     "error_to_wire",
     "glance",
+    "media_type",
     "name",
     "operation",
     "path",
@@ -34,6 +38,8 @@ __all__ = [
     "request_from_wire",
     "request_to_wire",
     "required",
+    "says",
+    "stream_path",
     "tap",
     "words_to_wire",
 ]

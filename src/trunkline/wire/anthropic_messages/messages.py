@@ -44,9 +44,6 @@ name = "anthropic_messages"
 _ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 """`system` inside the list is understood by newer models (…/build-with-claude/mid-conversation-system-messages)."""
 
-INSTRUCTIONS = frozenset({"system", "developer"})
-"""Roles whose words stand beside the conversation in this API."""
-
 
 def message_from_wire(value: Any, where: str = "message") -> Message:
     """Read one message. A user's tool results stay in the user's message, where this API puts them."""
@@ -59,7 +56,7 @@ def message_from_wire(value: Any, where: str = "message") -> Message:
             param=f"{where}.role",
             code="invalid_value",
         )
-    return Message(role, content_from_wire(body.pop("content", None), f"{where}.content"), extra=body)
+    return Message(role, content_from_wire(body.pop("content", None), f"{where}.content"), extra=body, dialect=name)
 
 
 def content_from_wire(content: Any, where: str) -> tuple[AnyPart, ...]:
@@ -176,8 +173,6 @@ def part_to_wire(part: AnyPart, where: str, losses: list[Loss]) -> Json | None:
                 _cite(wire, part.citations, where, losses)
         case Image():
             wire = {"type": "image", "source": _source_to_wire(part.source, "image/png")}
-            if part.detail not in {None, "auto"}:
-                losses.append(Loss(f"{where}.detail", "this API has no such hint"))
         case File():
             wire = {"type": "document", "source": _source_to_wire(part.source, "application/pdf")}
             if part.name is not None:
@@ -187,7 +182,9 @@ def part_to_wire(part: AnyPart, where: str, losses: list[Loss]) -> Json | None:
         case Thinking(dialect="anthropic_messages", signature=str()):
             wire = {"type": "thinking", "thinking": part.text, "signature": part.signature}
         case Thinking():
-            losses.append(Loss(f"{where}.thinking", "reasoning goes back only to the provider that signed it"))
+            losses.append(
+                Loss(f"{where}.thinking", "reasoning goes back only to the provider that signed it", "thinking")
+            )
             return None
         case ToolCall():
             wire = {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_of(part, where)}
@@ -198,7 +195,7 @@ def part_to_wire(part: AnyPart, where: str, losses: list[Loss]) -> Json | None:
         case Opaque(dialect="anthropic_messages"):
             return part.body
         case _:
-            losses.append(Loss(where, f"this API cannot say this {part.__struct_config__.tag}"))
+            losses.append(Loss(where, f"this API cannot say this {part.__struct_config__.tag}", "target"))
             return None
     mark_cache(wire, part.cache)
     wire.update(part.extra)
@@ -210,14 +207,14 @@ def _cite(wire: Json, citations: Sequence[Citation], where: str, losses: list[Lo
     if own:
         wire["citations"] = own
     if len(own) < len(citations):
-        losses.append(Loss(f"{where}.citations", "sources are quoted in the words of another API"))
+        losses.append(Loss(f"{where}.citations", "sources are quoted in the words of another API", "citations"))
 
 
 def arguments_of(call: ToolCall, where: str) -> Json:
     """A call's arguments as the object that this API wants; none at all is an empty one."""
     try:
         value: Any = msgspec.json.decode(call.arguments) if call.arguments.strip() else {}
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise InvalidRequestError(
@@ -270,7 +267,7 @@ def system_to_wire(messages: Sequence[Message], losses: list[Loss]) -> str | lis
     for at, message in enumerate(messages):
         for block in _blocks_to_wire(message.parts, f"messages[{at}]", losses):
             if block["type"] == "image":
-                losses.append(Loss(f"messages[{at}].content", "the system prompt is text in this API"))
+                losses.append(Loss(f"messages[{at}].content", "the system prompt is text in this API", "target"))
             else:
                 blocks.append(block)
     return _short(blocks) if blocks else None
@@ -296,7 +293,7 @@ def turns_to_wire(messages: Sequence[Message], first: int, own: bool, losses: li
     """The conversation from message `first` on, in turns that alternate. `own`: a caller of this API wrote it."""
     turns: list[_Turn] = []
     for at, message in enumerate(messages[first:], first):
-        role = _turn_role(message, f"messages[{at}]", own, losses)
+        role = _turn_role(message, own)
         blocks = _blocks_to_wire(message.parts, f"messages[{at}]", losses)
         if not blocks:
             continue
@@ -307,11 +304,7 @@ def turns_to_wire(messages: Sequence[Message], first: int, own: bool, losses: li
     return [turn.wire() for turn in turns]
 
 
-def _turn_role(message: Message, where: str, own: bool, losses: list[Loss]) -> str:
-    if message.name is not None:
-        losses.append(Loss(f"{where}.name", "speakers have no names in this API"))
+def _turn_role(message: Message, own: bool) -> str:
     if message.role == "assistant" or (own and message.role == "system"):
         return message.role
-    if message.role in INSTRUCTIONS:
-        losses.append(Loss(f"{where}.role", "instructions in mid-conversation are said as the user"))
     return "user"

@@ -16,7 +16,7 @@ from trunkline.vocabulary.parts import AnyPart, Refusal, Text, Thinking, ToolCal
 from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object, as_array
+from trunkline.wire.fields import an_object, as_array, said
 
 from .errors import hidden_error
 from .messages import arguments_of, content_from_wire, name, part_to_wire
@@ -50,7 +50,7 @@ def reply_from_wire(body: Json) -> Reply:
         raise ResponseParseError(f"the provider's answer cannot be read: {error.message}", dialect=name) from None
     word = body.pop("stop_reason", None)
     choice = Choice(
-        Message("assistant", parts),
+        Message("assistant", parts, dialect=name),
         finish=finish_from_word(word),
         word=word,
         stop_sequence=body.pop("stop_sequence", None),
@@ -101,7 +101,15 @@ def usage_from_wire(usage: Json) -> Usage:
     total = _count(usage)
     for compaction in _compactions(usage):
         total += _count(compaction)
-    return replace(total, extra={k: v for k, v in usage.items() if k not in _COUNTED and v is not None})
+    extra = {key: value for key, value in usage.items() if key not in _COUNTED and value is not None}
+    said, counted = usage.get("cache_creation"), _by_lifetime(_count(usage))
+    if said != counted and (said or any(counted.values())):
+        extra["~cache_creation"] = said  # left out, or at odds with the sum
+    return replace(total, extra=extra)
+
+
+def _by_lifetime(usage: Usage) -> Json:
+    return {"ephemeral_5m_input_tokens": usage.cache_write, "ephemeral_1h_input_tokens": usage.cache_write_1h}
 
 
 _COUNTED = frozenset({
@@ -149,7 +157,9 @@ def usage_to_wire(usage: Usage | None, *, own: bool = True) -> Json:
     }
     if thought:
         wire["output_tokens_details"] = {"thinking_tokens": thought}
-    return {**wire, **extra}
+    if "~cache_creation" in extra:
+        wire["cache_creation"] = extra["~cache_creation"]
+    return {**wire, **said(extra)}
 
 
 def reply_to_wire(reply: Reply) -> Json:

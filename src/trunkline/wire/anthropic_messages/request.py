@@ -14,8 +14,8 @@ from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
-from trunkline.wire import fields
-from trunkline.wire.crossing import at_home
+from trunkline.wire import fields, matrix
+from trunkline.wire.crossing import INSTRUCTIONS, at_home
 from trunkline.wire.fields import (
     Field,
     array_at,
@@ -29,7 +29,7 @@ from trunkline.wire.fields import (
     text_at,
 )
 
-from .messages import INSTRUCTIONS, content_from_wire, message_from_wire, name, system_to_wire, turns_to_wire
+from .messages import content_from_wire, message_from_wire, name, system_to_wire, turns_to_wire
 from .schema import fit
 
 TIERS = {"auto": "auto", "default": "standard_only"}
@@ -58,6 +58,15 @@ SETTINGS = (
     Field("service_tier", "service_tier", encode=_tier, decode=_tier_word),
 )
 """`reasoning` and `parallel_tool_calls` are spread over several keys: see below."""
+
+says = matrix.says(
+    SETTINGS,
+    native="text image_url image_data file_data file_text file_url file_name cache tool_strict schema choice_none"
+    " tool_result_media tool_result_error reasoning_budget reasoning_adaptive",
+    translated="system refusal tool_call tool_result tools choice_required choice_tool parallel_tool_calls"
+    " reasoning_effort reasoning_off",
+    emulated="json",
+)
 
 MOST_BY_DEFAULT = 20_000
 """`max_tokens` for callers who give none, where the model could do more: the API wants the answer streamed from 21,333
@@ -92,7 +101,7 @@ def request_from_wire(body: Json) -> Request:
     model = text_at(body, "model")
     turns = array_at(body, "messages")
     system = body.pop("system", None)
-    leading = (Message("system", content_from_wire(system, "system")),) if system else ()
+    leading = (Message("system", content_from_wire(system, "system"), dialect=name),) if system else ()
     stream = as_flag(body.pop("stream", None), "stream")
     tools = as_array(body.pop("tools", None) or [], "tools")
     choice, parallel = _choice_from_wire(body.pop("tool_choice", None))
@@ -116,7 +125,9 @@ def _thinking_from_wire(body: Json) -> tuple[Reasoning | None, ResponseFormat | 
     thinking: Json = as_object(body.pop("thinking", None) or {}, "thinking")
     output: Json = as_object(body.pop("output_config", None) or {}, "output_config")
     effort = output.pop("effort", None)
-    form = output.pop("format", None) or body.pop("output_format", None)  # the latter is its name in the beta
+    form = output.pop("format", None)
+    if form is None and (form := body.pop("output_format", None)) is not None:  # its name in the beta
+        body["~beta"] = True
     if output:
         body["output_config"] = output
     effort = as_text(effort, "output_config.effort") if effort is not None else None
@@ -148,7 +159,7 @@ def _format_from_wire(form: Any) -> ResponseFormat:
 def tool_from_wire(value: Any, where: str = "tool") -> AnyTool:
     """Read one tool: a function of the caller's, or one that runs at the provider and is kept whole."""
     body: Json = as_object(value, where)
-    if body.get("type") not in {None, "custom"}:
+    if body.get("type") not in (None, "custom"):
         return OpaqueTool(name, body)
     body.pop("type", None)
     return Tool(
@@ -192,7 +203,7 @@ class _Writer:
     """One request on its way to the wire: the body so far, and what could not be said in it."""
 
     def __init__(self, request: Request, facts: Facts) -> None:
-        self.request, losses = at_home(request, name)
+        self.request, losses = at_home(request, facts, name, says)
         self.facts = facts
         self.own = request.dialect == name
         self.losses: list[Loss] = [*losses]
@@ -210,7 +221,7 @@ class _Writer:
         if self.request.stream:
             self.body["stream"] = True
         self.losses += fields.apply_quirks(self.body, self.facts)
-        for key, value in self.request.extra.items():  # under a key of ours it stands beside what we say
+        for key, value in fields.said(self.request.extra).items():  # under a key of ours it stands beside what we say
             ours = self.body.get(key)
             self.body[key] = {**value, **ours} if isinstance(value, dict) and isinstance(ours, dict) else value
         return Written(self.body, tuple(self.losses))
@@ -221,7 +232,7 @@ class _Writer:
         system = system_to_wire(messages[:leading], self.losses) or self.facts.quirks.system
         turns = turns_to_wire(messages, leading, self.own, self.losses)
         if not turns and system is not None:  # there must be a turn
-            self.losses.append(Loss("messages[0].role", "instructions alone are said as the user"))
+            self.losses.append(Loss("messages[0].role", "instructions alone are said as the user", "target"))
             turns, system = [{"role": "user", "content": system}], None
         if system is not None:
             self.body["system"] = system
@@ -240,10 +251,10 @@ class _Writer:
     def _drop(self, key: str, why: str, *, unless: Any = None) -> None:
         """Leave a key out; that is no loss where it said `unless`, the API's default."""
         if key in self.body and self.body.pop(key) != unless:
-            self.losses.append(Loss(key, why))
+            self.losses.append(Loss(key, why, "target"))
 
     def _tools(self) -> None:
-        tools = [wire for tool in self.request.tools if (wire := self._tool(tool)) is not None]
+        tools = [self._tool(tool) for tool in self.request.tools]
         choice, parallel = self.request.tool_choice, self.request.settings.parallel_tool_calls
         if tools:
             self.body["tools"] = tools
@@ -254,12 +265,9 @@ class _Writer:
         if choice is not None:
             self.body["tool_choice"] = _choice_to_wire(choice, parallel)
 
-    def _tool(self, tool: AnyTool) -> Json | None:
+    def _tool(self, tool: AnyTool) -> Json:
         if isinstance(tool, OpaqueTool):
-            if tool.dialect == name:
-                return tool.body
-            self.losses.append(Loss("tools", "a tool that only its own provider has"))
-            return None
+            return tool.body
         schema = tool.parameters
         if not self.own:
             schema = {"type": "object", **schema}
@@ -280,9 +288,13 @@ class _Writer:
             schema = form.schema or {"type": "object"}
             if not self.own:
                 schema = fit(schema, "response_format.schema", self.losses)
-            self.body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+            wire = {"type": "json_schema", "schema": schema}
+            beta = self.own and "~beta" in self.request.extra
+            self.body |= {"output_format": wire} if beta else {"output_config": {"format": wire}}
             return
-        self.losses.append(Loss("response_format", "emulated: the API has no JSON mode, the system prompt asks for it"))
+        self.losses.append(
+            Loss("response_format", "emulated: the API has no JSON mode, the system prompt asks for it", "json")
+        )
         system = self.body.get("system")
         ours = {"type": "text", "text": JSON_ONLY}
         self.body["system"] = [*system, ours] if isinstance(system, list) else _paragraphs(system, JSON_ONLY)
@@ -299,7 +311,7 @@ class _Writer:
             if self.facts.reasoning:
                 self._think({"type": "disabled"})
         elif self._forced():
-            self.losses.append(Loss("reasoning", "the API does not think when it is told which tool to call"))
+            self.losses.append(Loss("reasoning", "the API does not think when it is told which tool to call", "target"))
         else:
             self._budgeted(reasoning)
         if "max_tokens" not in self.body:
@@ -316,15 +328,15 @@ class _Writer:
         effort = reasoning.effort
         if reasoning.off or effort == "none":
             self.losses.append(
-                Loss("reasoning", "the model decides whether to think: it is asked for its least effort")
+                Loss("reasoning", "the model decides whether to think: it is asked for its least effort", "target")
             )
             return self._think({}, "low")  # the newest refuse `disabled`, the others do not think unasked
         if reasoning.budget is not None:
-            self.losses.append(Loss("reasoning.budget", "the model takes an effort, not a number of tokens"))
+            self.losses.append(Loss("reasoning.budget", "the model takes an effort, not a number of tokens", "target"))
             effort = effort or _effort_of(reasoning.budget)
         effort = EFFORTS.get(effort, effort) if effort is not None else None
         if self._forced():
-            self.losses.append(Loss("reasoning", "the API does not think when it is told which tool to call"))
+            self.losses.append(Loss("reasoning", "the API does not think when it is told which tool to call", "target"))
             return self._think({}, effort)
         return self._think({"type": "adaptive"}, effort)
 
@@ -342,10 +354,10 @@ class _Writer:
             most = self.facts.max_output
             budget = min(budget, max(LEAST_BUDGET, most // 2))
         if budget >= most:
-            self.losses.append(Loss("reasoning", f"there is no room for {budget} tokens of thinking"))
+            self.losses.append(Loss("reasoning", f"there is no room for {budget} tokens of thinking", "target"))
             return
         if said is not None and most != said:
-            self.losses.append(Loss("max_tokens", f"{most} instead of {said}: thinking counts too"))
+            self.losses.append(Loss("max_tokens", f"{most} instead of {said}: thinking counts too", "target"))
         self.body["max_tokens"] = most
         self._think({"type": "enabled", "budget_tokens": budget})
 
@@ -363,7 +375,7 @@ class _Writer:
         if heat is not None and not 0 <= heat <= 1:
             body["temperature"] = min(1, max(0, heat))
             self.losses.append(
-                Loss("temperature", f"{body['temperature']} instead of {heat}: the API's scale ends there")
+                Loss("temperature", f"{body['temperature']} instead of {heat}: the API's scale ends there", "range")
             )
         if body.get("thinking", {}).get("type") in {"enabled", "adaptive"}:
             self._drop("temperature", "the API does not take it together with thinking", unless=1)
@@ -374,7 +386,7 @@ class _Writer:
             self._drop("top_p", "the API takes temperature or top_p, not both", unless=1)
         stops: list[str] = body.get("stop_sequences", [])
         if blank := [stop for stop in stops if not stop.strip()]:
-            self.losses.append(Loss("stop", f"{blank[0]!r} cannot end an answer in this API"))
+            self.losses.append(Loss("stop", f"{blank[0]!r} cannot end an answer in this API", "range"))
             body["stop_sequences"] = [stop for stop in stops if stop.strip()]
 
 

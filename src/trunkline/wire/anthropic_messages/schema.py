@@ -24,7 +24,7 @@ def fit(schema: Json, where: str, losses: list[Loss]) -> Json:
     """The schema as far as the API takes it."""
     lost: set[str] = set()
     fitted = _fit(schema, lost)
-    losses += [Loss(f"{where}.{keyword}", "the API cannot hold the model to it") for keyword in sorted(lost)]
+    losses += [Loss(f"{where}.{keyword}", "the API cannot hold the model to it", "range") for keyword in sorted(lost)]
     return fitted
 
 

@@ -19,6 +19,7 @@ from trunkline.vocabulary.events import (
     Ended,
     Event,
     Finished,
+    Noted,
     PartAdded,
     PartEnded,
     RefusalDelta,
@@ -142,7 +143,7 @@ class MessagesDecoder:
         extra = {key: value for key, value in message.items() if key not in _FRAMING and value is not None}
         if (tier := tier_of(usage)) is not None:
             extra["service_tier"] = tier
-        events.append(Started(id=message.get("id"), model=message.get("model"), extra=extra))
+        events.append(Started(id=message.get("id"), model=message.get("model"), extra=extra, dialect=name))
         if usage:
             self._usage.update(usage)
             events.append(UsageReported(usage=usage_from_wire(self._usage)))
@@ -255,6 +256,7 @@ class MessagesEncoder:
         self._started: Started | None = None
         self._model = model
         self._begun = False
+        self._own = False
         self._usage: Usage | None = None
         self._usage_extra: Json = {}
         self._finished: Finished | None = None
@@ -273,6 +275,7 @@ class MessagesEncoder:
         match event:
             case Started():
                 self._started = event
+                self._own = event.dialect == name
             case UsageReported():
                 self._usage = event.usage
                 self._usage_extra.update(event.extra)
@@ -281,7 +284,7 @@ class MessagesEncoder:
                 return self._flush()
             case Ended():
                 return self._flush() + self._end()
-            case Unknown():
+            case Unknown() | Noted():
                 pass
             case _:
                 return self._content(event)
@@ -386,7 +389,7 @@ class MessagesEncoder:
             return b""
         self._begun = True
         started = self._started or Started()
-        usage = usage_to_wire(self._usage)
+        usage = usage_to_wire(self._usage, own=self._own)
         if (tier := TIERS.get(started.extra.get("service_tier", ""))) is not None:
             usage["service_tier"] = tier
         message: Json = {
@@ -409,7 +412,7 @@ class MessagesEncoder:
             **(known(end.extra, "stop_details") if end else {}),
             **known(self._usage_extra, "container"),
         }
-        last = {"type": "message_delta", "delta": delta, "usage": usage_to_wire(self._usage)}
+        last = {"type": "message_delta", "delta": delta, "usage": usage_to_wire(self._usage, own=self._own)}
         return _frame({**last, **known(self._usage_extra, "context_management")}) + _frame({"type": "message_stop"})
 
 

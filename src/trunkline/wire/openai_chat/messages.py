@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from trunkline.vocabulary.errors import InvalidRequestError
+from trunkline.vocabulary.events import ThinkingDelta
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import Message, Role
 from trunkline.vocabulary.parts import (
     AnyPart,
     Audio,
+    Citation,
     File,
     Image,
     Opaque,
@@ -35,10 +38,16 @@ from trunkline.wire.fields import (
     mark_cache,
     object_at,
     plain_text,
+    said,
     text_at,
 )
 
+from .signing import signed, take_signature
+
 name = "openai_chat"
+
+LEGACY = "~legacy"
+"""Notes a call, a result or a tool that was said as a `function`, before there were tools."""
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -46,6 +55,7 @@ _ROLES: Mapping[str, Role] = {
     "user": "user",
     "assistant": "assistant",
     "tool": "tool",
+    "function": "tool",
 }
 
 
@@ -59,7 +69,8 @@ def plain_message(value: Any) -> Message | None:
     if type(value) is not dict or len(cast("Json", value)) != 2:
         return None
     body = cast("Json", value)
-    role, content = _ROLES.get(body.get("role", "")), body.get("content")
+    word, content = body.get("role"), body.get("content")
+    role = _ROLES.get(word) if isinstance(word, str) else None
     if role is None or role == "tool" or type(content) is not str:
         return None
     return Message(role, (Text(content),))
@@ -79,13 +90,16 @@ def _message_from_wire(value: Any, where: str) -> Message:
         )
     content = body.pop("content", None)
     parts = _content_from_wire(content, f"{where}.content")
+    if word == "function":
+        result = ToolResult("", parts, name=text_at(body, "name", where), extra={**body, LEGACY: True})
+        return Message(role, (result,), dialect=name)
     if role == "tool":
         call_id = text_at(body, "tool_call_id", where)
         result = ToolResult(call_id, parts, name=body.pop("name", None), extra=body)
-        return Message(role, (result,))
+        return Message(role, (result,), dialect=name)
     if role == "assistant":
-        parts = (*_thinking_from_wire(body), *parts, *_assistant_parts(body, where))
-    return Message(role, parts, name=body.pop("name", None), extra=body)
+        parts = (*_thinking_from_wire(body), *_cited(parts, body), *_assistant_parts(body, where))
+    return Message(role, parts, name=body.pop("name", None), extra=body, dialect=name)
 
 
 def _content_from_wire(content: Any, where: str) -> tuple[AnyPart, ...]:
@@ -93,7 +107,7 @@ def _content_from_wire(content: Any, where: str) -> tuple[AnyPart, ...]:
         return ()
     if isinstance(content, str):
         return (Text(content),)
-    return tuple(_part_from_wire(part, f"{where}[{at}]") for at, part in enumerate(as_array(content, where)))
+    return tuple(part_from_wire(part, f"{where}[{at}]") for at, part in enumerate(as_array(content, where)))
 
 
 def _assistant_parts(body: Json, where: str) -> list[AnyPart]:
@@ -103,9 +117,48 @@ def _assistant_parts(body: Json, where: str) -> list[AnyPart]:
         parts.append(Refusal(as_text(refusal, f"{where}.refusal")))
     for at, call in enumerate(as_array(body.pop("tool_calls", None) or [], f"{where}.tool_calls")):
         parts.append(_tool_call_from_wire(call, f"{where}.tool_calls[{at}]"))
-    for citation in body.pop("annotations", None) or ():
-        parts.append(Opaque(name, {"annotation": citation}))
+    if an_object(body.get("function_call")).get("name"):  # some servers say it empty beside its successor
+        function = object_at(body, "function_call", where)
+        called, arguments = text_at(function, "name", f"{where}.function_call"), function.pop("arguments", None)
+        parts.append(ToolCall("", called, arguments or "{}", extra={**function, LEGACY: True}))
+    if body.get("audio") is not None:
+        parts.append(spoken(object_at(body, "audio", where)))
     return parts
+
+
+def spoken(audio: Json) -> Audio:
+    """The answer in sound: its id is what a later turn sends back (platform.openai.com/docs/guides/audio)."""
+    source = Source(data=audio.pop("data", None), file_id=audio.pop("id", None))
+    return Audio(source, transcript=audio.pop("transcript", None), extra=audio)
+
+
+def _cited(parts: tuple[AnyPart, ...], body: Json) -> tuple[AnyPart, ...]:
+    """The content with the sources that stand beside it in this API, on the text that they are for."""
+    citations = tuple(map(citation_from_wire, body.pop("annotations", None) or ()))
+    if not citations:
+        return parts
+    at = next((at for at, part in enumerate(parts) if type(part) is Text), None)
+    if at is None:
+        return (*parts, Text("", citations))
+    text = cast("Text", parts[at])
+    return (*parts[:at], replace(text, citations=citations), *parts[at + 1 :])
+
+
+def citation_from_wire(annotation: Any) -> Citation:
+    """A source: where it is, and which characters of the text it stands for."""
+    said = an_object(an_object(annotation).get("url_citation"))
+    where = said.get("start_index"), said.get("end_index")
+    return Citation(name, annotation, said.get("url"), said.get("title"), said.get("content"), *where)
+
+
+def citation_to_wire(citation: Citation) -> Json | None:
+    """A source for a caller; None for one that is no page on the web."""
+    if citation.dialect == name:
+        return citation.body
+    if citation.url is None:
+        return None
+    said = {"url": citation.url, "title": citation.title or "", "start_index": citation.start or 0}
+    return {"type": "url_citation", "url_citation": {**said, "end_index": citation.end or citation.start or 0}}
 
 
 REASONING_KEYS = ("reasoning_content", "reasoning")
@@ -116,7 +169,7 @@ def _thinking_from_wire(body: Json) -> list[AnyPart]:
     for key in REASONING_KEYS:
         if isinstance(text := body.get(key), str):
             del body[key]
-            return [Thinking(text, extra={"key": key})]
+            return [Thinking(text, extra={"~key": key})]
     return []
 
 
@@ -124,13 +177,15 @@ def _tool_call_from_wire(value: Any, where: str) -> AnyPart:
     body: Json = as_object(value, where)
     if body.get("type", "function") != "function":
         return Opaque(name, {"tool_call": body})
-    body.pop("type", None)
+    if body.pop("type", None) is None:
+        body["~untyped"] = True
     function = object_at(body, "function", where)
     arguments = function.pop("arguments", None) or "{}"
     if not isinstance(arguments, str):  # some servers give the object itself
         arguments = msgspec.json.encode(arguments).decode()
-    body.pop("index", None)
-    return ToolCall(body.pop("id", None) or "", text_at(function, "name", where), arguments, extra=body)
+    signature, dialect = take_signature(body)
+    tool = text_at(function, "name", where)
+    return ToolCall(as_text(body.pop("id", None) or "", f"{where}.id"), tool, arguments, signature, dialect, extra=body)
 
 
 def _text_from_wire(body: Json, where: str) -> AnyPart:
@@ -139,7 +194,10 @@ def _text_from_wire(body: Json, where: str) -> AnyPart:
 
 def _image_from_wire(body: Json, where: str) -> AnyPart:
     image = body.pop("image_url", None)
-    image = {"url": image} if isinstance(image, str) else as_object(image, f"{where}.image_url")
+    if isinstance(image, str):
+        image, body["~bare"] = {"url": image}, True
+    else:
+        image = as_object(image, f"{where}.image_url")
     source = _source_of_url(text_at(image, "url", f"{where}.image_url"))
     return Image(source, image.pop("detail", None), cache=cache_from_wire(body), extra=body)
 
@@ -160,11 +218,15 @@ def _file_from_wire(body: Json, where: str) -> AnyPart:
 
 
 def _refusal_from_wire(body: Json, where: str) -> AnyPart:
-    return Refusal(text_at(body, "refusal", where), extra=body)
+    return Refusal(text_at(body, "refusal", where), extra={**body, "~among": True})
 
 
 def _thought_from_wire(body: Json, _: str) -> AnyPart:
-    return Thinking(thought_of(body))
+    thought, inside = thought_of(body), body.pop("thinking", None)
+    body["~key"] = "content"
+    if isinstance(inside, list) and len(cast("list[Any]", inside)) > 1:
+        body["~pieces"] = [len(thought_of({"thinking": [piece]})) for piece in cast("list[Any]", inside)]
+    return Thinking(thought, extra=body)
 
 
 def thought_of(body: Json) -> str:
@@ -185,7 +247,8 @@ _PART_READERS: Mapping[str, Callable[[Json, str], AnyPart]] = {
 }
 
 
-def _part_from_wire(value: Any, where: str) -> AnyPart:
+def part_from_wire(value: Any, where: str) -> AnyPart:
+    """Read one part of a message's content; one that only this API has is kept whole."""
     body: Json = as_object(value, where)
     kind = text_at(body, "type", where)
     reader = _PART_READERS.get(kind)
@@ -208,8 +271,14 @@ def _url_of(source: Source) -> str | None:
     return source.url
 
 
-def message_to_wire(message: Message, facts: Facts, where: str, losses: list[Loss]) -> list[Json]:
-    """Write one message; several where its tool results each need a message of their own."""
+def as_read(part: Thinking | ThinkingDelta) -> str:
+    """The key under which reasoning was read, or the one that most servers have for it."""
+    return part.extra.get("~key", "reasoning_content")
+
+
+def message_to_wire(message: Message, facts: Facts, where: str, losses: list[Loss], *, own: bool = False) -> list[Json]:
+    """Write one message; several where its tool results each need a message of their own. `own`: a caller of this API
+    wrote it, and so it is said again."""
     rest: tuple[AnyPart, ...] = message.parts
     wires: list[Json] = []
     if any(type(part) is ToolResult for part in rest):
@@ -225,10 +294,10 @@ def message_to_wire(message: Message, facts: Facts, where: str, losses: list[Los
         body["name"] = message.name
     if role == "assistant":
         reasoning_key = facts.quirks.reasoning_key
-        assistant_to_wire(rest, where, losses, body, lambda _: reasoning_key)
+        assistant_to_wire(rest, where, losses, body, as_read if own else lambda _: reasoning_key)
     else:
         body["content"] = _content_to_wire(rest, where, losses)
-    body.update(message.extra)
+    body.update(said(message.extra))
     return [*wires, body]
 
 
@@ -240,74 +309,94 @@ def assistant_to_wire(
     key_of: Callable[[Thinking], str | None],
 ) -> None:
     """Put what an assistant says into `body`; `key_of` names the key for its reasoning, if there may be one."""
-    spoken = tuple(part for part in parts if type(part) not in _BESIDE_CONTENT)
+    spoken = tuple(part for part in parts if type(part) not in _BESIDE_CONTENT or _is_content(part))
     body["content"] = _content_to_wire(spoken, where, losses) if spoken else None
     calls: list[Json] = []
     for part in parts:
         match part:
+            case ToolCall() if LEGACY in part.extra:
+                body["function_call"] = {"name": part.name, "arguments": part.arguments, **said(part.extra)}
             case ToolCall():
                 function = {"name": part.name, "arguments": part.arguments}
-                calls.append({"id": part.id, "type": "function", "function": function, **part.extra})
-            case Refusal():
+                kind = {} if "~untyped" in part.extra else {"type": "function"}
+                calls.append({"id": part.id, **kind, "function": function, **said(part.extra), **signed(part)})
+            case Audio():
+                body["audio"] = audio_to_wire(part)
+            case Refusal() if "~among" not in part.extra:
                 body["refusal"] = body.get("refusal", "") + part.text
             case Thinking():
                 key = key_of(part)
                 if key == "content":
-                    thought = {"type": "thinking", "thinking": [{"type": "text", "text": part.text}]}
+                    inside = [{"type": "text", "text": piece} for piece in _pieces(part)]
+                    thought = {"type": "thinking", "thinking": inside, **said(part.extra)}
                     body["content"] = [thought, *_listed(body["content"])]
                 elif key is not None:
                     body[key] = part.text
                 else:
-                    losses.append(Loss(f"{where}.thinking", "the target does not take reasoning back"))
+                    losses.append(Loss(f"{where}.thinking", "the target does not take reasoning back", "thinking"))
             case Opaque(dialect="openai_chat", body={"tool_call": call}):
                 calls.append(call)
-            case Opaque(dialect="openai_chat", body={"annotation": citation}):
-                body.setdefault("annotations", []).append(citation)
+            case Text() if part.citations:
+                sources = [wire for one in part.citations if (wire := citation_to_wire(one)) is not None]
+                body.setdefault("annotations", []).extend(sources)
             case _:
                 pass
     if calls:
         body["tool_calls"] = calls
 
 
+def _pieces(part: Thinking) -> Iterator[str]:
+    """The text as it was cut when it was read."""
+    at = 0
+    for length in part.extra.get("~pieces") or (len(part.text),):
+        yield part.text[at : at + length]
+        at += length
+
+
 def _listed(content: str | list[Json] | None) -> list[Json]:
     return [{"type": "text", "text": content}] if isinstance(content, str) else content or []
 
 
-_BESIDE_CONTENT = frozenset({ToolCall, Thinking, Refusal, Opaque})
+_BESIDE_CONTENT = frozenset({ToolCall, Thinking, Refusal, Opaque, Audio})
 """Parts that an assistant message has keys of its own for."""
 
 
+def _is_content(part: AnyPart) -> bool:
+    """A part that stands among the content all the same, because that is where it was read."""
+    if type(part) is Opaque:
+        return part.dialect == name and "tool_call" not in an_object(part.body)
+    return type(part) is Refusal and "~among" in part.extra
+
+
 def _result_to_wire(result: ToolResult, where: str, losses: list[Loss]) -> Json:
-    if any(type(part) is not Text for part in result.parts):
-        losses.append(Loss(f"{where}.tool_result", "tool results are text in this API"))
-    if result.is_error:
-        losses.append(Loss(f"{where}.tool_result.is_error", "this API cannot say that a tool failed"))
-    texts = tuple(part for part in result.parts if type(part) is Text)
-    content = _content_to_wire(texts, where, losses) if len(texts) > 1 else text_of(texts)
+    content = _content_to_wire(result.parts, where, losses) if len(result.parts) > 1 else text_of(result.parts)
     named = {} if result.name is None else {"name": result.name}
-    return {"role": "tool", "tool_call_id": result.call_id, "content": content, **named, **result.extra}
+    if LEGACY in result.extra:
+        return {"role": "function", "content": content, **named, **said(result.extra)}
+    return {"role": "tool", "tool_call_id": result.call_id, "content": content, **named, **said(result.extra)}
 
 
 def _content_to_wire(parts: Sequence[AnyPart], where: str, losses: list[Loss]) -> str | list[Json]:
     """A bare string for a single plain text, which every server understands; else a list of parts."""
     if len(parts) == 1 and type(parts[0]) is Text and parts[0].cache is None and not parts[0].extra:
         return parts[0].text
-    wires = (_part_to_wire(part, f"{where}.content[{at}]", losses) for at, part in enumerate(parts))
+    wires = (part_to_wire(part, f"{where}.content[{at}]", losses) for at, part in enumerate(parts))
     return [wire for wire in wires if wire is not None] or ""
 
 
-def _part_to_wire(part: AnyPart, where: str, losses: list[Loss]) -> Json | None:
+def part_to_wire(part: AnyPart, where: str, losses: list[Loss]) -> Json | None:
+    """Write one part of a message's content; None for what cannot be said."""
     match part:
         case Text():
             wire: Json = {"type": "text", "text": part.text}
         case Image() if (url := _url_of(part.source)) is not None:
             detail = {} if part.detail is None else {"detail": part.detail}
-            wire = {"type": "image_url", "image_url": {"url": url, **detail}}
+            image = url if "~bare" in part.extra else {"url": url, **detail}
+            wire = {"type": "image_url", "image_url": image}
         case Audio() if part.source.data is not None:
             form = part.format or (part.source.media_type or "audio/wav").partition("/")[2]
             wire = {"type": "input_audio", "input_audio": {"data": part.source.data, "format": form}}
         case File() if (text := _text_of(part)) is not None:
-            losses.append(Loss(where, "a plain document is said as text: this API reads files of other kinds"))
             wire = {"type": "text", "text": text}
         case File():
             wire = {"type": "file", "file": _file_to_wire(part)}
@@ -316,11 +405,16 @@ def _part_to_wire(part: AnyPart, where: str, losses: list[Loss]) -> Json | None:
         case Opaque(dialect="openai_chat"):
             return part.body
         case _:
-            losses.append(Loss(where, f"this API cannot say this {part.__struct_config__.tag}"))
+            losses.append(Loss(where, f"this API cannot say this {part.__struct_config__.tag}", "target"))
             return None
     mark_cache(wire, part.cache)
-    wire.update(part.extra)
+    wire.update(said(part.extra))
     return wire
+
+
+def audio_to_wire(part: Audio) -> Json:
+    known = {"id": part.source.file_id, "data": part.source.data, "transcript": part.transcript}
+    return {**{key: value for key, value in known.items() if value is not None}, **said(part.extra)}
 
 
 def _text_of(part: File) -> str | None:

@@ -10,14 +10,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trunkline.vocabulary.errors import InvalidRequestError, ResponseParseError
-from trunkline.vocabulary.parts import Thinking
 from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object, as_array, as_object
+from trunkline.wire.fields import an_object, as_array, as_object, said
 
 from .errors import hidden_error
-from .messages import assistant_to_wire, message_from_wire, name
+from .messages import as_read, assistant_to_wire, message_from_wire, name
 
 FINISH: Mapping[str, str] = {"function_call": "tool_calls", "eos": "stop"}
 """Words for why a choice ended, where they are not ours: OpenAI's older one, and that of docs.together.ai."""
@@ -41,6 +40,8 @@ def reply_from_wire(body: Json) -> Reply:
     choices = body.pop("choices")
     usage = body.pop("usage", None)
     body.pop("object", None)
+    for key in [key for key, value in body.items() if value is None]:
+        del body[key]
     try:
         return Reply(
             id=body.pop("id", None),
@@ -92,8 +93,18 @@ def usage_from_wire(usage: Json) -> Usage:
     heard = inside.pop("audio_tokens", None) or 0
     reasoning = outside.pop("reasoning_tokens", None) or 0
     spoken = outside.pop("audio_tokens", None) or 0
-    if reasoning and total == prompt + completion + reasoning:
+    if not read and (name := next((name for name in _CACHED if rest.get(name)), None)):
+        read = rest.pop(name)
+        rest["~cached"] = name
+    if reasoning and (total == prompt + completion + reasoning or reasoning > completion):
         completion += reasoning
+        rest["~beside"] = [*rest.get("~beside", ()), "reasoning"]
+    for bucket, count in (("cached", read), ("audio", heard)):
+        if count > prompt:
+            prompt += count
+            rest["~beside"] = [*rest.get("~beside", ()), bucket]
+    if total is not None and total != prompt + completion:
+        rest["~total"] = total
     for key, details in (("prompt_tokens_details", inside), ("completion_tokens_details", outside)):
         if any(details.values()):
             rest[key] = {name: value for name, value in details.items() if value}
@@ -109,37 +120,63 @@ def usage_from_wire(usage: Json) -> Usage:
     )
 
 
-def usage_to_wire(usage: Usage) -> Json:
-    """OpenAI's totals from our buckets."""
-    return {
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
+"""Where servers count cached tokens that do not in OpenAI's place."""
+
+
+def usage_to_wire(usage: Usage, *, own: bool = False) -> Json:
+    """OpenAI's totals from our buckets; `own` were counted in this API, and are said as they were."""
+    inside, outside = usage.prompt_tokens_details, usage.completion_tokens_details
+    if usage.cache_write:
+        inside["cache_write_tokens"] = usage.cache_write
+    wire: Json = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": usage.prompt_tokens_details,
-        "completion_tokens_details": usage.completion_tokens_details,
+        "prompt_tokens_details": inside,
+        "completion_tokens_details": outside,
     }
+    return _as_counted(wire, usage) if own and usage.extra else wire
+
+
+def _as_counted(wire: Json, usage: Usage) -> Json:
+    """The counts with the server's own further ones, its sums where they are not OpenAI's."""
+    extra = usage.extra
+    if "reasoning" in extra.get("~beside", ()):
+        wire["completion_tokens"] -= usage.reasoning
+    if "cached" in extra.get("~beside", ()):
+        wire["prompt_tokens"] -= usage.cache_read
+    if "audio" in extra.get("~beside", ()):
+        wire["prompt_tokens"] -= usage.input_audio
+    if "~total" in extra:
+        wire["total_tokens"] = extra["~total"]
+    if "~cached" in extra:
+        del wire["prompt_tokens_details"]["cached_tokens"]
+        wire[extra["~cached"]] = usage.cache_read
+    for key, value in said(extra).items():
+        details = wire.get(key)
+        wire[key] = {**details, **value} if isinstance(details, dict) and isinstance(value, dict) else value
+    return wire
 
 
 def reply_to_wire(reply: Reply) -> Json:
     """Write a whole chat completion for a caller."""
+    own = reply.dialect == name
+    head: Json = {"id": reply.id, "created": reply.created, "model": reply.model}
+    if not own:
+        head = {"id": reply.id or "", "created": reply.created or 0, "model": reply.model or ""}
     body: Json = {
-        "id": reply.id or "",
+        **head,
         "object": "chat.completion",
-        "created": reply.created or 0,
-        "model": reply.model or "",
-        "choices": [_choice_to_wire(choice, own=reply.dialect == name) for choice in reply.choices],
+        "choices": [_choice_to_wire(choice, own=own) for choice in reply.choices],
     }
     if reply.usage is not None:
-        body["usage"] = usage_to_wire(reply.usage)
+        body["usage"] = usage_to_wire(reply.usage, own=own)
     if reply.service_tier is not None:
         body["service_tier"] = reply.service_tier
-    if reply.dialect == name:
-        body.update(reply.extra)
+    if own:
+        body.update(said(reply.extra))
     return body
-
-
-def _reasoning_key(part: Thinking) -> str:
-    return part.extra.get("key", "reasoning_content")
 
 
 def _choice_to_wire(choice: Choice, *, own: bool) -> Json:
@@ -147,17 +184,17 @@ def _choice_to_wire(choice: Choice, *, own: bool) -> Json:
     parts = choice.message.parts
     if not own:  # its unknown keys are another API's
         parts = tuple(replace(part, extra={}) if part.extra else part for part in parts)
-    assistant_to_wire(parts, "message", [], message, _reasoning_key)
+    assistant_to_wire(parts, "message", [], message, as_read)
     message.setdefault("refusal", None)
     wire: Json = {
         "index": choice.index,
         "message": message,
         "logprobs": choice.logprobs,
-        "finish_reason": finish_word(choice.finish),
+        "finish_reason": choice.word if own and choice.word is not None else finish_word(choice.finish),
     }
     if own:
-        message.update(choice.message.extra)
-        wire.update(choice.extra)
+        message.update(said(choice.message.extra))
+        wire.update(said(choice.extra))
     return wire
 
 

@@ -11,9 +11,11 @@ import msgspec
 from trunkline.vocabulary.errors import CutOff, ResponseParseError, TrunklineError
 from trunkline.vocabulary.events import (
     ArgumentsDelta,
+    Cited,
     Ended,
     Event,
     Finished,
+    Noted,
     PartAdded,
     RefusalDelta,
     Started,
@@ -22,16 +24,28 @@ from trunkline.vocabulary.events import (
     ToolCallStarted,
     UsageReported,
 )
-from trunkline.vocabulary.parts import Opaque
+from trunkline.vocabulary.parts import Audio, Opaque
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object
+from trunkline.wire.fields import an_object, said
 from trunkline.wire.sse import Frames, data_of, frame
 
 from .errors import envelope, hidden_error
-from .messages import REASONING_KEYS, name, thought_of
+from .messages import (
+    LEGACY,
+    REASONING_KEYS,
+    as_read,
+    audio_to_wire,
+    citation_from_wire,
+    citation_to_wire,
+    name,
+    spoken,
+    thought_of,
+)
 from .reply import finish_from_word, finish_word, usage_from_wire, usage_to_wire
+from .request import asks_for_usage
+from .signing import signed, take_signature
 
 DONE = b"[DONE]"
 
@@ -48,8 +62,7 @@ def encoder(request: Request) -> ChatEncoder:
 
 def tap(words: Words) -> ChatTap:
     """A watcher for the stream that answers `words` and passes through."""
-    options = words.fields.get("stream_options")
-    return ChatTap(options is not None and bool(an_object(msgspec.json.decode(options)).get("include_usage")))
+    return ChatTap(asks_for_usage(words), ChatDecoder())
 
 
 def broken(error: TrunklineError) -> bytes:
@@ -57,10 +70,10 @@ def broken(error: TrunklineError) -> bytes:
     return frame(msgspec.json.encode(envelope(error)))
 
 
-class _Growing:
+class Growing:
     """Where the deltas of one choice go: which part is open, and which tool call has which place."""
 
-    __slots__ = ("calls", "finished", "parts", "started")
+    __slots__ = ("audio", "calls", "custom", "extra", "finished", "notes", "parts", "started")
 
     def __init__(self) -> None:
         self.parts: dict[str, int] = {}
@@ -70,6 +83,13 @@ class _Growing:
         self.started = 0
         """How many calls there have been."""
         self.finished = False
+        self.extra: Json = {}
+        """Unknown keys of the choice that have not been handed on."""
+        self.notes: Json = {}
+        """Unknown keys of the message; what is a list or reasoning grows."""
+        self.audio: Json = {}
+        self.custom: dict[int, Json] = {}
+        """Calls of tools that take free text."""
 
     def place(self, kind: str) -> int:
         at = self.parts.get(kind)
@@ -77,16 +97,71 @@ class _Growing:
             at = self.parts[kind] = len(self.parts)
         return at
 
+    def learn(self, extra: Json) -> None:
+        """Take in unknown keys of the choice; objects grow (Azure judges piece by piece)."""
+        for key, value in extra.items():
+            before = self.extra.get(key)
+            self.extra[key] = {**an_object(before), **value} if isinstance(value, dict) else value
+
+    def note(self, key: str, value: Any) -> None:
+        """Take in an unknown key of a delta."""
+        before = self.notes.get(key)
+        if key in REASONING_KEYS and before is not None:
+            self.notes[key] = before + value
+        elif key == "reasoning_details" and isinstance(value, list):
+            self.notes[key] = _details(before or [], cast("list[Any]", value))
+        else:
+            self.notes[key] = value
+
+    def settled(self, choice: int) -> list[Event]:
+        """What is known only when all has come: the parts that are handed on whole, and the unknown keys."""
+        events: list[Event] = []
+        if self.audio:
+            place = self.place("audio")
+            events.append(PartAdded(choice=choice, part=spoken(self.audio), index=place))
+            self.audio = {}
+        for index, call in self.custom.items():
+            place = self.place(f"custom {index}")
+            events.append(PartAdded(choice=choice, part=Opaque(name, {"tool_call": call}), index=place))
+        self.custom = {}
+        if self.notes:
+            events.append(Noted(choice=choice, extra=self.notes))
+            self.notes = {}
+        return events
+
+
+def _details(before: list[Any], more: list[Any]) -> list[Any]:
+    """Reasoning in the form of openrouter.ai/docs: pieces of the same index and type are one."""
+    merged = [dict(one) for one in map(an_object, before)]
+    for piece in map(an_object, more):
+        last = merged[-1] if merged else {}
+        if (last.get("index"), last.get("type")) != (piece.get("index"), piece.get("type")) or not last:
+            merged.append(dict(piece))
+            continue
+        for key, value in piece.items():
+            grows = key in {"text", "summary", "data"} and isinstance(last.get(key), str) and isinstance(value, str)
+            if value is not None:
+                last[key] = last[key] + value if grows else value
+    return merged
+
 
 class ChatDecoder:
     """Reads a provider's stream. Terminal is `[DONE]`; servers without it must have finished every choice."""
 
+    dialect: str = name
+
     def __init__(self) -> None:
         self._frames = Frames()
-        self._choices: dict[int, _Growing] = {}
+        self._choices: dict[int, Growing] = {}
         self._started = False
         self._ended = False
         self._broken: TrunklineError | None = None
+        self._name: str | None = None
+        self._model: str | None = None
+        self._early: Json = {}
+        """Unknown keys that came before the answer had begun."""
+        self._known: Json = {}
+        """Unknown keys of the answer, as far as they have been handed on."""
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete. An error among them is raised once what came before is handed on."""
@@ -113,83 +188,148 @@ class ChatDecoder:
                 self._read(rest, events)
         if not self._ended:
             if not (self._choices and all(choice.finished for choice in self._choices.values())):
-                raise CutOff("the stream ended before the answer was complete", dialect=name)
-            self._ended = True
-            events.append(Ended())
+                raise CutOff("the stream ended before the answer was complete", dialect=self.dialect)
+            self._end(events)
         return events
+
+    def _end(self, events: list[Event]) -> None:
+        self._ended = True
+        for at, growing in self._choices.items():
+            if not growing.finished:  # a server that does not say why
+                events += growing.settled(at)
+                if growing.extra:
+                    events.append(Noted(choice=at, extra=growing.extra, of="choice"))
+        events.append(Ended())
 
     def _read(self, data: bytes, events: list[Event]) -> None:
         if not data or self._ended:
             return
         if data.strip() == DONE:
-            self._ended = True
-            events.append(Ended())
+            self._end(events)
             return
         try:
             chunk: Any = msgspec.json.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise ResponseParseError("the stream holds an event that is no JSON", dialect=name, body=data) from None
+            raise ResponseParseError(
+                "the stream holds an event that is no JSON", dialect=self.dialect, body=data
+            ) from None
         if not isinstance(chunk, dict):
-            raise ResponseParseError("the stream holds an event that is no object", dialect=name, body=data)
+            raise ResponseParseError("the stream holds an event that is no object", dialect=self.dialect, body=data)
         self._chunk(cast("Json", chunk), events)
 
     def _chunk(self, chunk: Json, events: list[Event]) -> None:
         if chunk.get("error"):
             raise hidden_error(chunk)
         choices: list[Json] = chunk.get("choices") or []
-        if not self._started and (choices or chunk.get("id")):
+        news = self._news(chunk) if not chunk.keys() <= _FRAMING else {}
+        if not self._started:
+            if not (choices or chunk.get("id")):  # Azure judges the prompt before there is an answer
+                self._early.update(news)
+                return
             self._started = True
-            rest = {key: value for key, value in chunk.items() if key not in _FRAMING and value is not None}
-            events.append(
-                Started(id=chunk.get("id") or None, model=chunk.get("model"), created=chunk.get("created"), extra=rest)
-            )
+            extra, news = {**self._early, **news}, {}
+            self._begin(chunk, extra, events)
+        elif chunk.get("id") != self._name or chunk.get("model") != self._model:
+            self._begin(chunk, {}, events)
         for choice in choices:
             self._choice(choice, events)
         usage = chunk.get("usage")
         if usage:
-            events.append(UsageReported(usage=usage_from_wire(usage)))
+            events.append(UsageReported(usage=usage_from_wire(usage), extra=news))
+        elif news:
+            events.append(Noted(extra=news, of="reply"))
+
+    def _begin(self, chunk: Json, extra: Json, events: list[Event]) -> None:
+        """What the chunks are called: some servers know it late, or think again."""
+        answer, model = chunk.get("id") or self._name, chunk.get("model") or self._model
+        if (answer, model) != (self._name, self._model) or extra:
+            self._name, self._model = answer, model
+            created = chunk.get("created")
+            events.append(Started(id=answer, model=model, created=created, extra=extra, dialect=self.dialect))
+
+    def _news(self, chunk: Json) -> Json:
+        """Unknown keys of the answer that a chunk says for the first time, or says otherwise."""
+        known = self._known
+        news = {
+            key: value
+            for key, value in chunk.items()
+            if key not in _FRAMING and value is not None and known.get(key) != value
+        }
+        known.update(news)
+        return news
 
     def _choice(self, choice: Json, events: list[Event]) -> None:
         at: int = choice.get("index") or 0
         growing = self._choices.get(at)
         if growing is None:
-            growing = self._choices[at] = _Growing()
+            growing = self._choices[at] = Growing()
         delta: Json = choice.get("delta") or {}
-        for key in REASONING_KEYS:
-            if thought := delta.get(key):
-                place = growing.place("thinking")
-                events.append(ThinkingDelta(choice=at, delta=thought, index=place, extra={"key": key}))
-                break
+        logprobs = choice.get("logprobs")
+        reasoning = next((key for key in REASONING_KEYS if delta.get(key)), None)
+        if reasoning is not None:
+            place = growing.place("thinking")
+            events.append(ThinkingDelta(choice=at, delta=delta[reasoning], index=place, extra={"~key": reasoning}))
         content: Any = delta.get("content")
         if isinstance(content, list):
             self._content(cast("list[Any]", content), at, growing, events)
-        elif content:
-            logprobs = choice.get("logprobs")
-            events.append(TextDelta(choice=at, delta=content, index=growing.place("text"), logprobs=logprobs))
+        elif content or (logprobs is not None and not delta.get("refusal")):
+            events.append(TextDelta(choice=at, delta=content or "", index=growing.place("text"), logprobs=logprobs))
         if refusal := delta.get("refusal"):
             place = growing.place("refusal")
-            events.append(RefusalDelta(choice=at, delta=refusal, index=place, logprobs=choice.get("logprobs")))
+            events.append(RefusalDelta(choice=at, delta=refusal, index=place, logprobs=logprobs))
         for call in delta.get("tool_calls") or ():
             self._call(call, at, growing, events)
-        for citation in delta.get("annotations") or ():
-            place = growing.place(f"annotation {len(growing.parts)}")
-            events.append(PartAdded(choice=at, part=Opaque(name, {"annotation": citation}), index=place))
-        word = choice.get("finish_reason")
+        if function := delta.get("function_call"):
+            self._call({"index": 0, "function": function, LEGACY: True}, at, growing, events)
+        for annotation in delta.get("annotations") or ():
+            events.append(Cited(choice=at, citation=citation_from_wire(annotation), index=growing.place("text")))
+        if not delta.keys() <= _DELTA:
+            self._unusual(delta, growing, reasoning)
+        if not choice.keys() <= _CHOICE:
+            growing.learn({key: value for key, value in choice.items() if key not in _CHOICE and value is not None})
+        self._settle(at, growing, choice.get("finish_reason"), events)
+
+    def _settle(self, at: int, growing: Growing, word: str | None, events: list[Event]) -> None:
+        """The choice ends, or something is said of one that has ended."""
+        if not word and not growing.finished:
+            return
+        events += growing.settled(at)
+        extra, growing.extra = growing.extra, {}
         if word and not growing.finished:
             growing.finished = True
             finish = finish_from_word(word, called=bool(growing.calls)) or word
-            events.append(Finished(choice=at, finish=finish, word=word))
+            events.append(Finished(choice=at, finish=finish, word=word, extra=extra))
+        elif extra:
+            events.append(Noted(choice=at, extra=extra, of="choice"))
 
-    def _content(self, content: list[Any], at: int, growing: _Growing, events: list[Event]) -> None:
+    def _unusual(self, delta: Json, growing: Growing, reasoning: str | None) -> None:
+        for key, value in delta.items():
+            if value is None or (key in _DELTA and (key not in REASONING_KEYS or key == reasoning or not value)):
+                continue
+            if key == "audio":
+                for word, said in an_object(value).items():  # its sound and its words come in pieces
+                    before = growing.audio.get(word)
+                    growing.audio[word] = before + said if word in {"data", "transcript"} and before else said
+            else:
+                growing.note(key, value)
+
+    def _content(self, content: list[Any], at: int, growing: Growing, events: list[Event]) -> None:
         """Content in parts, reasoning among them (docs.mistral.ai)."""
         for part in map(an_object, content):
             if thought := thought_of(part):
-                events.append(ThinkingDelta(choice=at, delta=thought, index=growing.place("thinking")))
+                extra = {key: value for key, value in part.items() if key not in {"type", "thinking"}}
+                place = growing.place("thinking")
+                events.append(ThinkingDelta(choice=at, delta=thought, index=place, extra={**extra, "~key": "content"}))
             if text := part.get("text"):
                 events.append(TextDelta(choice=at, delta=text, index=growing.place("text")))
+            if part.get("type") not in {"text", "thinking"}:
+                place = growing.place(f"part {len(growing.parts)}")
+                events.append(PartAdded(choice=at, part=Opaque(name, part), index=place))
 
-    def _call(self, call: Json, at: int, growing: _Growing, events: list[Event]) -> None:
+    def _call(self, call: Json, at: int, growing: Growing, events: list[Event]) -> None:
         """A piece of a tool call. Its index names it; a new id under an old index is another call."""
+        if call.get("type") == "custom" or call.get("index") in growing.custom:
+            return self._custom(call, growing)
         function: Json = call.get("function") or {}
         call_id: str = call.get("id") or ""
         tool: str = function.get("name") or ""
@@ -201,8 +341,18 @@ class ChatDecoder:
             place, ordinal = growing.place(f"call {growing.started}"), growing.started
             growing.started += 1
             growing.calls[index] = (place, ordinal, call_id)
-            extra = {key: value for key, value in call.items() if key not in _CALL}
-            started = ToolCallStarted(choice=at, id=call_id, name=tool, index=place, call=ordinal, extra=extra)
+            extra = {key: value for key, value in call.items() if key not in _CALL and value is not None}
+            signature, dialect = take_signature(extra)
+            started = ToolCallStarted(
+                choice=at,
+                id=call_id,
+                name=tool,
+                index=place,
+                call=ordinal,
+                signature=signature,
+                dialect=dialect,
+                extra=extra,
+            )
             events.append(started)
         place, ordinal, _ = growing.calls[index]
         arguments: Any = function.get("arguments")
@@ -210,15 +360,25 @@ class ChatDecoder:
             if not isinstance(arguments, str):  # some servers give the object itself
                 arguments = msgspec.json.encode(arguments).decode()
             events.append(ArgumentsDelta(choice=at, delta=arguments, index=place, call=ordinal))
+        return None
+
+    def _custom(self, call: Json, growing: Growing) -> None:
+        """A piece of a call whose input is free text: handed on when it is whole."""
+        whole = growing.custom.setdefault(call.get("index") or 0, {"custom": {}})
+        inside: Json = whole["custom"]
+        for key, value in call.items():
+            if key not in {"custom", "index"} and value is not None:
+                whole[key] = value
+        for key, value in an_object(call.get("custom")).items():
+            inside[key] = inside[key] + value if key == "input" and key in inside else value
 
 
 _CALL = frozenset({"index", "id", "type", "function"})
-_FRAMING = frozenset({"id", "object", "created", "model", "choices", "usage"})
-
-
-_SIGNED = "extra_content"
-"""What some servers sign a call with (ai.google.dev/gemini-api/docs/openai); it must come back. Other keys of a call
-may be another API's."""
+_PADDING = frozenset({"obfuscation", "p"})
+"""Noise against who measures the lengths of packets: it says nothing."""
+_FRAMING = frozenset({"id", "object", "created", "model", "choices", "usage", *_PADDING})
+_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs", *_PADDING})
+_DELTA = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "annotations", *REASONING_KEYS})
 
 
 class ChatEncoder:
@@ -229,6 +389,12 @@ class ChatEncoder:
         self._head: Json = {"id": "", "object": "chat.completion.chunk", "created": 0, "model": ""}
         self._usage: Usage | None = None
         self._spoken: set[int] = set()
+        self._legacy: set[int] = set()
+        self._custom = 0
+        self._unsaid = False
+        """The head holds news that no chunk has carried yet."""
+        self._own = False
+        """The events were read in this dialect: their unknown keys are its own."""
 
     def encode(self, events: list[Event]) -> bytes:
         """These events as chunks."""
@@ -239,35 +405,92 @@ class ChatEncoder:
             case TextDelta():
                 return self._delta(event.choice, {"content": event.delta}, logprobs=event.logprobs)
             case ThinkingDelta():
-                return self._delta(event.choice, {event.extra.get("key", "reasoning_content"): event.delta})
+                return self._delta(event.choice, self._thought(event))
             case ToolCallStarted():
-                function = {"name": event.name, "arguments": ""}
-                call: Json = {"index": event.call, "id": event.id, "type": "function", "function": function}
-                if _SIGNED in event.extra:
-                    call[_SIGNED] = event.extra[_SIGNED]
-                return self._delta(event.choice, {"tool_calls": [call]})
+                return self._delta(event.choice, self._call(event))
             case ArgumentsDelta():
+                if event.call in self._legacy:
+                    return self._delta(event.choice, {"function_call": {"arguments": event.delta}})
                 call = {"index": event.call, "function": {"arguments": event.delta}}
                 return self._delta(event.choice, {"tool_calls": [call]})
             case RefusalDelta():
                 return self._delta(event.choice, {"refusal": event.delta}, logprobs=event.logprobs)
             case Finished():
-                return self._delta(event.choice, {}, finish_word(event.finish))
+                extra = said(event.extra) if self._own else {}
+                word = event.word if self._own and event.word else finish_word(event.finish)
+                return self._delta(event.choice, {}, word, extra=extra)
             case Started():
-                self._head["id"], self._head["model"] = event.id or "", event.model or ""
-                self._head["created"] = event.created or 0
+                self._start(event)
                 return b""
             case UsageReported():
                 self._usage = event.usage
+                if self._own and event.extra:
+                    self._news(event.extra)
                 return b""
-            case PartAdded(part=Opaque(dialect="openai_chat", body={"annotation": citation})):
-                return self._delta(event.choice, {"annotations": [citation]})
+            case Noted():
+                return self._note(event) if self._own else b""
+            case Cited():
+                source = citation_to_wire(event.citation)
+                return self._delta(event.choice, {"annotations": [source]}) if source is not None else b""
+            case PartAdded():
+                return self._part(event)
             case Ended():
                 return self._end()
             case _:
                 return b""
 
-    def _delta(self, choice: int, delta: Json, finish: str | None = None, logprobs: Any = None) -> bytes:
+    def _start(self, event: Started) -> None:
+        self._own = event.dialect == name
+        head = self._head
+        head["id"], head["model"] = event.id or head["id"], event.model or head["model"]
+        head["created"] = event.created or head["created"]
+        if self._own:
+            head.update(event.extra)
+
+    def _thought(self, event: ThinkingDelta) -> Json:
+        key = as_read(event)
+        if key != "content":
+            return {key: event.delta}
+        inside = [{"type": "text", "text": event.delta}]
+        return {"content": [{"type": "thinking", "thinking": inside, **said(event.extra)}]}
+
+    def _call(self, event: ToolCallStarted) -> Json:
+        function = {"name": event.name, "arguments": ""}
+        if LEGACY in event.extra:
+            self._legacy.add(event.call)
+            return {"function_call": function}
+        call: Json = {"index": event.call, "id": event.id, "type": "function", "function": function}
+        if self._own:
+            call |= said(event.extra)
+        return {"tool_calls": [{**call, **signed(event)}]}
+
+    def _note(self, event: Noted) -> bytes:
+        if event.of == "reply":
+            self._news(event.extra)
+            return b""
+        if event.of == "choice":
+            return self._delta(event.choice, {}, extra=said(event.extra))
+        return self._delta(event.choice, said(event.extra))
+
+    def _news(self, extra: Json) -> None:
+        self._head.update(extra)
+        self._unsaid = True
+
+    def _part(self, event: PartAdded) -> bytes:
+        match event.part:
+            case Audio():
+                return self._delta(event.choice, {"audio": audio_to_wire(event.part)})
+            case Opaque(dialect="openai_chat", body={"tool_call": call}):
+                self._custom += 1
+                return self._delta(event.choice, {"tool_calls": [{"index": 1000 + self._custom, **call}]})
+            case Opaque(dialect="openai_chat"):
+                return self._delta(event.choice, {"content": [event.part.body]})
+            case _:
+                return b""
+
+    def _delta(
+        self, choice: int, delta: Json, finish: str | None = None, logprobs: Any = None, extra: Json | None = None
+    ) -> bytes:
         if choice not in self._spoken:
             self._spoken.add(choice)
             delta = (
@@ -278,12 +501,18 @@ class ChatEncoder:
         wire: Json = {"index": choice, "delta": delta, "finish_reason": finish}
         if logprobs is not None:
             wire["logprobs"] = logprobs
+        if extra:
+            wire.update(extra)
+        self._unsaid = False
         return frame(msgspec.json.encode({**self._head, "choices": [wire]}))
 
     def _end(self) -> bytes:
         usage = b""
         if self._include_usage and self._usage is not None:
-            usage = frame(msgspec.json.encode({**self._head, "choices": [], "usage": usage_to_wire(self._usage)}))
+            counts = usage_to_wire(self._usage, own=self._own)
+            usage = frame(msgspec.json.encode({**self._head, "choices": [], "usage": counts}))
+        elif self._unsaid and self._include_usage:  # others do not expect a chunk without choices
+            usage = frame(msgspec.json.encode({**self._head, "choices": []}))
         return usage + frame(DONE)
 
 
@@ -295,7 +524,7 @@ escaped, so text cannot look like this; should it ever, the decoder tells."""
 class ChatTap:
     """Watches a stream that passes through: whole frames go on as they came."""
 
-    def __init__(self, include_usage: bool) -> None:
+    def __init__(self, include_usage: bool, decoder: ChatDecoder) -> None:
         self.content = False
         self.ended = False
         self.usage: Usage | None = None
@@ -303,7 +532,7 @@ class ChatTap:
         self.tier: str | None = None
         self._include_usage = include_usage
         self._frames = Frames()
-        self._decoder = ChatDecoder()
+        self._decoder = decoder
         self._broken: TrunklineError | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -329,7 +558,7 @@ class ChatTap:
         if self._broken is not None:
             raise self._broken
         if not self.ended and self.finish is None:
-            raise CutOff("the stream ended before the answer was complete", dialect=name)
+            raise CutOff("the stream ended before the answer was complete", dialect=self._decoder.dialect)
         self.ended = True
         return kept
 
@@ -356,7 +585,7 @@ class ChatTap:
                 case Finished(choice=0):
                     self.finish = event.finish
                 case Started():
-                    self.tier = event.extra.get("service_tier")
+                    self.tier = event.extra.get("service_tier") or self.tier
                 case UsageReported():
                     self.usage = event.usage
                     unasked = not self._include_usage

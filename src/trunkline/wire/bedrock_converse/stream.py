@@ -1,0 +1,350 @@
+"""Streamed answers: read, and watched while they pass through.
+
+Source: API_runtime_ConverseStream.html. A block of text is not announced, only its deltas and its end are; usage comes
+after the end of the message, in `metadata`: the stream is over when both have come, or when its bytes end after the end
+of the message. The key `p` is padding against who measures lengths.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, cast
+
+import msgspec
+
+from trunkline.vocabulary.errors import CutOff, InvalidRequestError, ResponseParseError, TrunklineError
+from trunkline.vocabulary.events import (
+    ArgumentsDelta,
+    Cited,
+    Ended,
+    Event,
+    Finished,
+    Noted,
+    PartAdded,
+    PartEnded,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingSigned,
+    ToolCallStarted,
+    Unknown,
+    UsageReported,
+)
+from trunkline.vocabulary.protocols import Json
+from trunkline.vocabulary.requests import Words
+from trunkline.vocabulary.usage import Usage
+from trunkline.wire.eventstream import MOST, EventFrame, EventFrames
+from trunkline.wire.fields import an_object
+
+from .blocks import citation_from_wire, part_from_wire
+from .errors import frame_error
+from .media import name
+from .reply import finish_of, stop_of, tier_of, usage_from_wire
+
+PADDING = "p"
+
+
+def decoder() -> ConverseDecoder:
+    """A reader for one stream."""
+    return ConverseDecoder()
+
+
+def tap(words: Words) -> ConverseTap:
+    """A watcher for the stream that answers `words` and passes through. Usage comes in any case."""
+    return ConverseTap()
+
+
+class _Whole:
+    """A block that is handed on when it is complete: of a provider's own tool, an image, redacted reasoning."""
+
+    __slots__ = ("body", "kind", "pieces")
+
+    def __init__(self, kind: str, body: Json) -> None:
+        self.kind = kind
+        self.body = body
+        self.pieces: list[Any] = []
+
+    def block(self) -> Json:
+        """The block as a whole answer has it."""
+        match self.kind:
+            case "toolUse":
+                return {"toolUse": {**self.body, "input": _parsed_or_text("".join(self.pieces))}}
+            case "toolResult":
+                return {"toolResult": {**self.body, "content": self.pieces}}
+            case "image":
+                source = {"bytes": _joined(self.pieces)} if self.pieces else {}
+                return {"image": {**self.body, "source": source}}
+            case _:
+                return {"reasoningContent": {"redactedContent": _joined(self.pieces)}}
+
+
+class ConverseDecoder:
+    """Reads a provider's stream. An error in it is raised once what came before has been handed on."""
+
+    def __init__(self) -> None:
+        self._frames = EventFrames()
+        self._started = False
+        self._finished = False
+        self._counted = False
+        self._ended = False
+        self._broken: TrunklineError | None = None
+        self._calls: dict[int, int] = {}
+        """The blocks that are tool calls, and their place among the calls."""
+        self._whole: dict[int, _Whole] = {}
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that these bytes complete."""
+        if self._broken is not None:
+            raise self._broken
+        events: list[Event] = []
+        try:
+            for frame in self._frames.feed(data):
+                if not self._ended:
+                    self.read(frame, events)
+        except TrunklineError as error:
+            if not events:
+                raise
+            self._broken = error
+        return events
+
+    def close(self) -> list[Event]:
+        """The last events; CutOff where the stream did not end properly."""
+        if self._broken is not None:
+            raise self._broken
+        whole = self._frames.close()
+        if self._ended:
+            return []
+        if not self._finished or not whole:
+            raise CutOff("the stream ended before the answer was complete", dialect=name)
+        self._ended = True
+        return [Ended()]
+
+    def read(self, frame: EventFrame, events: list[Event]) -> None:
+        """Add what one frame says."""
+        if frame.kind != "event":
+            raise frame_error(frame)
+        body = _object(frame.payload)
+        said = body.get("contentBlockIndex", 0)
+        index = said if isinstance(said, int) else 0
+        if not self._started:
+            self._started = True
+            extra = {key: value for key, value in body.items() if key not in {"role", PADDING}}
+            events.append(Started(extra=extra if frame.name == "messageStart" else {}, dialect=name))
+        match frame.name:
+            case "contentBlockDelta":
+                self._delta(index, an_object(body.get("delta")), events)
+            case "contentBlockStart":
+                self._open(index, an_object(body.get("start")), events)
+            case "contentBlockStop":
+                self._close(index, events)
+            case "messageStop":
+                self._stop(body, events)
+            case "metadata":
+                self._count(body, events)
+            case "messageStart":
+                pass
+            case _:
+                body.pop(PADDING, None)
+                events.append(Unknown(dialect=name, body={frame.name: body}))
+
+    def _open(self, index: int, start: Json, events: list[Event]) -> None:
+        kind = next(iter(start), None)
+        if kind is None:
+            return
+        body = dict(an_object(start[kind]))
+        if kind == "toolUse" and body.get("type") != "server_tool_use":
+            call = self._calls[index] = len(self._calls)
+            call_id, tool = body.pop("toolUseId", None) or "", body.pop("name", None) or ""
+            events.append(ToolCallStarted(id=call_id, name=tool, index=index, call=call, extra=body))
+        else:
+            self._whole[index] = _Whole(kind, body)
+
+    def _delta(self, index: int, delta: Json, events: list[Event]) -> None:
+        match delta:
+            case {"text": str(text)}:
+                if text:
+                    events.append(TextDelta(delta=text, index=index))
+            case {"toolUse": {"input": str(piece)}}:
+                if index in self._whole:
+                    self._whole[index].pieces.append(piece)
+                elif piece:
+                    events.append(ArgumentsDelta(delta=piece, index=index, call=self._calls.get(index, 0)))
+            case {"reasoningContent": dict()}:
+                self._thought(index, an_object(delta["reasoningContent"]), events)
+            case {"citation": dict()}:
+                events.append(Cited(citation=citation_from_wire(delta["citation"]), index=index))
+            case {"toolResult": list()} if index in self._whole:
+                self._whole[index].pieces += delta["toolResult"]
+            case {"image": dict()} if index in self._whole:
+                self._image(self._whole[index], an_object(delta["image"]))
+            case _ if delta:
+                whole = {"contentBlockIndex": index, "delta": delta}
+                events.append(Unknown(dialect=name, body={"contentBlockDelta": whole}))
+            case _:
+                pass
+
+    def _thought(self, index: int, said: Json, events: list[Event]) -> None:
+        match said:
+            case {"text": str(text)} if text:
+                events.append(ThinkingDelta(delta=text, index=index))
+            case {"signature": str(signature)} if signature:
+                events.append(ThinkingSigned(signature=signature, dialect=name, index=index))
+            case {"redactedContent": str(secret)}:
+                self._whole.setdefault(index, _Whole("redacted", {})).pieces.append(secret)
+            case _:
+                pass
+
+    def _image(self, whole: _Whole, said: Json) -> None:
+        match said:
+            case {"source": {"bytes": str(data)}}:
+                whole.pieces.append(data)
+            case _:
+                whole.body.update(said)
+
+    def _close(self, index: int, events: list[Event]) -> None:
+        whole = self._whole.pop(index, None)
+        if whole is not None:
+            try:
+                part = part_from_wire(whole.block(), "content", assistant=True)
+            except InvalidRequestError as error:  # the reader's complaint, but about the provider's words
+                raise ResponseParseError(f"the stream cannot be read: {error.message}", dialect=name) from None
+            events.append(PartAdded(part=part, index=index))
+        events.append(PartEnded(index=index))
+
+    def _stop(self, body: Json, events: list[Event]) -> None:
+        for index in [*self._whole]:  # a server that does not close its blocks
+            self._close(index, events)
+        said = body.pop("stopReason", None)
+        word = said if isinstance(said, str) and said else None
+        body.pop(PADDING, None)
+        extra = {key: value for key, value in body.items() if value is not None}
+        if extra:
+            events.append(Noted(extra=extra, of="reply"))
+        stop = stop_of(body.get("additionalModelResponseFields"))
+        events.append(Finished(finish=finish_of(word) or "stop", word=word, stop_sequence=stop))
+        self._finished = True
+        self._end(events)
+
+    def _count(self, body: Json, events: list[Event]) -> None:
+        usage, tier = body.pop("usage", None), tier_of(body.pop("serviceTier", None))
+        body.pop(PADDING, None)
+        extra = {key: value for key, value in body.items() if value is not None}
+        if tier is not None:
+            events.append(Started(extra={"service_tier": tier}, dialect=name))
+        if usage:
+            events.append(UsageReported(usage=usage_from_wire(usage), extra=extra))
+        elif extra:
+            events.append(Noted(extra=extra, of="reply"))
+        self._counted = True
+        self._end(events)
+
+    def _end(self, events: list[Event]) -> None:
+        if self._finished and self._counted:
+            self._ended = True
+            events.append(Ended())
+
+
+def _object(payload: bytes) -> Json:
+    try:
+        body: Any = msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise ResponseParseError("the stream holds an event that is no JSON", dialect=name, body=payload) from None
+    if not isinstance(body, dict):
+        raise ResponseParseError("the stream holds an event that is no object", dialect=name, body=payload)
+    return cast("Json", body)
+
+
+def _parsed_or_text(written: str) -> Any:
+    """The input of a provider's own tool; text that a stop cut short is kept as text."""
+    try:
+        return msgspec.json.decode(written) if written else {}
+    except msgspec.MsgspecError:
+        return written
+
+
+def _joined(pieces: list[Any]) -> str:
+    """Bytes that came in pieces, each in base64 by itself."""
+    if len(pieces) == 1:
+        return pieces[0]
+    try:
+        return base64.b64encode(b"".join(base64.b64decode(piece) for piece in pieces)).decode()
+    except (binascii.Error, TypeError):
+        return "".join(map(str, pieces))
+
+
+_TELLING = (b"messageStop", b"metadata", b":exception-type", b":error-code")
+"""What the head of a frame must hold to be worth decoding once the first content is known."""
+
+_HEAD = 200
+"""Bytes in which the names of a frame stand."""
+
+
+class ConverseTap:
+    """Watches a stream that passes through: whole frames go on as they came."""
+
+    def __init__(self) -> None:
+        self.content = False
+        self.ended = False
+        self.usage: Usage | None = None
+        self.finish: str | None = None
+        self.tier: str | None = None
+        self._decoder = ConverseDecoder()
+        self._held = bytearray()
+        self._broken: TrunklineError | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole frames among these bytes. An error is raised once what came before has been passed on."""
+        if self._broken is not None:
+            raise self._broken
+        held = self._held
+        held += data
+        passed = start = 0
+        try:
+            while len(held) - start >= 4:
+                length = int.from_bytes(held[start : start + 4], "big")
+                if not 16 <= length <= MOST:
+                    self._note(self._decoder.feed(bytes(held[start:])))  # which says what is wrong with it
+                    raise ResponseParseError("a frame of the event stream has no sensible length", dialect=name)
+                if len(held) - start < length:
+                    break
+                self._look(bytes(held[start : start + length]))
+                passed = start = start + length
+        except TrunklineError as error:
+            if not passed:
+                raise
+            self._broken = error
+        whole = bytes(held[:passed])
+        del held[:passed]
+        return whole
+
+    def _look(self, frame: bytes) -> None:
+        head = frame[:_HEAD]
+        if not self.content or any(word in head for word in _TELLING):
+            self._note(self._decoder.feed(frame))
+
+    def close(self) -> bytes:
+        """What is left at the end; CutOff where the stream did not end properly."""
+        if self._broken is not None:
+            raise self._broken
+        if self._held and not self.ended:
+            raise CutOff("the stream ended before the answer was complete", dialect=name)
+        self._note(self._decoder.close())
+        self.ended = True
+        return bytes(self._held)
+
+    def _note(self, events: list[Event]) -> None:
+        for event in events:
+            if event.content:
+                self.content = True
+            match event:
+                case Finished():
+                    self.finish = event.finish
+                case Started():
+                    self.tier = event.extra.get("service_tier") or self.tier
+                case UsageReported():
+                    self.usage = event.usage
+                case Ended():
+                    self.ended = True
+                case _:
+                    pass

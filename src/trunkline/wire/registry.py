@@ -1,0 +1,22 @@
+"""Registry: every dialect there is, for whoever must go through them all: the matrix, tests, reports."""
+
+from __future__ import annotations
+
+from trunkline.vocabulary.protocols import StreamingDialect
+
+from . import (
+    anthropic_messages,
+    gemini,
+    openai_chat,
+    openai_completions,
+    openai_responses,
+)
+
+CHAT: tuple[StreamingDialect, ...] = (
+    openai_chat,
+    openai_responses,
+    anthropic_messages,
+    gemini,
+    openai_completions,
+)
+"""The dialects in which a model is talked to."""
