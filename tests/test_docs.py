@@ -1,7 +1,7 @@
 """The pages of documentation: their examples run, their tables are what the code says, their links lead somewhere.
 
 A page's `python` blocks run in order in one namespace and an empty folder, its commands that begin with `$ curl`
-ask a real gateway. Behind both stands a loopback upstream in the place of OpenAI and Anthropic. What a block prints is
+ask a real gateway. Behind both stands a loopback upstream in the place of OpenAI and others. What a block prints is
 what its `# -> …` comments say, what a command answers is what stands below it (`…` stands for anything). A block that
 begins with `# trunkline.yaml` is the configuration from there on. One after `<!-- not run: reason -->` is only read.
 `UPDATE_DOCS=1 pytest tests/test_docs.py` writes the generated tables anew.
@@ -28,10 +28,11 @@ import uvicorn
 from msgspec import Struct
 
 import trunkline
-from samples import chat, chunks, message, message_events, vectors
+from samples import chat, chunks, generated, message, message_events, response, vectors
 from test_exports import PUBLIC
 from trunkline import AllTargetsFailed, ServiceError, TrunklineError, config
 from trunkline.gateway.app import from_environment
+from trunkline.gateway.routes import ROUTES
 from trunkline.policies.fallback import may_move
 from trunkline.policies.retry import delay_before_retry
 from trunkline.providers.catalog import CATALOG
@@ -40,6 +41,7 @@ from trunkline.vocabulary.facts import Quirks
 from trunkline.wire.classify import BY_CODE, BY_STATUS, status_of
 from trunkline.wire.matrix import PARTS, REASONING, ROWS, TOOLS
 from trunkline.wire.registry import CHAT
+from trunkline.wire.schemas import Takes
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -83,9 +85,24 @@ def runs(page: Path) -> bool:
 # --- an upstream that answers sensibly --------------------------------------------------------------------------------
 
 
+RANKED = [{"index": 1, "relevance_score": 0.9}]
+FIXED = {
+    "/rerank": {"object": "list", "data": RANKED, "model": "rerank-2", "usage": {"total_tokens": 26}},
+    "/moderations": {"id": "modr_1", "model": "omni-moderation-latest", "results": [{"flagged": False}]},
+    "/count_tokens": {"input_tokens": 14},
+    "/input_tokens": {"input_tokens": 14},
+    ":generateContent": generated(),
+    "/responses": response(),
+}
+"""What is answered at the end of a path, whatever is asked."""
+
+
 def answer(asked: Served) -> Told:
-    """What OpenAI or Anthropic would answer, as far as an example needs it."""
+    """What the providers would answer, as far as an example needs it."""
     body = asked.json
+    for end, fixed in FIXED.items():
+        if asked.path.endswith(end):
+            return reply(200, fixed, x_request_id="req_1")
     if asked.path.endswith("/embeddings"):
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         return reply(200, vectors(*([float(len(text)), 1.0] for text in texts)), x_request_id="req_1")
@@ -224,11 +241,12 @@ def folder(beyond, tmp_path, monkeypatch):
     for name in list(os.environ):
         if name.endswith("_API_KEY") or name.startswith("TRUNKLINE_") or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
-    for provider in ("OPENAI", "ANTHROPIC"):
+    for provider in ("OPENAI", "ANTHROPIC", "VOYAGE"):
         monkeypatch.setenv(f"{provider}_API_KEY", "sk-placeholder")
         monkeypatch.setenv(f"{provider}_BASE_URL", beyond.upstream.url)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("trunkline.default._client", None)
+    monkeypatch.setattr(CATALOG, "_rows", dict(CATALOG._rows))  # what a page registers is its own
     yield tmp_path
     if trunkline.default._client is not None:
         trunkline.default._client.close()
@@ -326,7 +344,7 @@ def curl(command: str) -> str:
                 url = word
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.netloc, timeout=10)
-    connection.request(method, address.path, body, headers)
+    connection.request(method, address.path + ("?" if address.query else "") + address.query, body, headers)
     answer = connection.getresponse()
     text = answer.read().decode()
     connection.close()
@@ -385,6 +403,7 @@ DIFFERENCES = {
     "usage_on_request": lambda _: "streams count tokens unasked",
     "developer_role": lambda _: "knows the role `developer`",
     "max_completion_tokens": lambda _: "wants `max_completion_tokens`",
+    "schemas": lambda _: "holds no model to a JSON schema",
     "tools_by_schema": lambda _: "tools are emulated by a JSON schema",
     "reasoning_key": lambda key: f"takes reasoning back as `{key}`",
     "defaults_with_tools": lambda keys: f"with tools: {code(f'{key} {value}' for key, value in keys.items())}",
@@ -409,6 +428,33 @@ def providers() -> str:
         address = f"`{row.base_url}`" if row.base_url else "yours"
         rows.append((name, address, key or "none", spoken, "; ".join(different)))
     return table("| provider | address | key | speaks | what differs |", rows)
+
+
+OPERATIONS = {
+    "chat": "talks",
+    "embeddings": "makes vectors",
+    "rerank": "puts in order",
+    "moderations": "judges",
+    "tokens": "counts tokens",
+}
+
+
+def dialects() -> str:
+    """Every dialect that a row speaks or the gateway answers in, chat first, with what the top of its module says."""
+    spoken = {one.name: one for row in CATALOG for one in row.speaks}
+    spoken |= {found.route.dialect.name: found.route.dialect for found in ROUTES.values()}
+    rows = []
+    for one in sorted(spoken.values(), key=lambda one: [*OPERATIONS].index(one.operation)):
+        package = "/" if hasattr(one, "__path__") else ".py"
+        told = one.__doc__.partition("\n\n")[0].partition(" Source:")[0].replace("\n", " ").rstrip(".")
+        source = PAGE.search(one.__doc__)
+        page = f"[page](https://{source[0].rstrip('.')})" if source else ""
+        rows.append((f"`{one.name}{package}`", OPERATIONS[one.operation], told, f"`{one.path}`", page))
+    return table("| in `wire/` | it | how | below the address | source |", rows)
+
+
+PAGE = re.compile(r"\b[a-z][\w.-]+\.(?:com|dev|io)/[\w./#-]+")
+"""The page that a module cites."""
 
 
 def tree(kind=TrunklineError):
@@ -452,11 +498,32 @@ def matrix() -> str:
     return table(f"| what is said | {heads} |", rows)
 
 
+def schemas() -> str:
+    rows = []
+    for dialect in CHAT:
+        module = sys.modules.get(f"{dialect.__name__}.schema")
+        for name, takes in vars(module).items() if module is not None else ():
+            if isinstance(takes, Takes):
+                keywords = f"only {code(sorted(takes.known))}" if takes.known is not None else "all"
+                refused = [*sorted(takes.refused), *(f"{key} above {most}" for key, most in takes.highest.items())]
+                rows.append(
+                    (
+                        f"[{dialect.name.replace('_', ' ')}]({takes.page}){' (`strict`)' * (name == 'STRICT')}",
+                        keywords + (f" but {code(refused)}" if refused else ""),
+                        "closed" + ", every key required" * takes.complete if takes.closed else "any",
+                        "yes" if takes.recursive else "",
+                    )
+                )
+    return table("| API | keywords | objects | referring to itself |", rows)
+
+
 TABLES = {
     "providers": providers,
     "errors": errors,
     "errors.refusals": refusals,
+    "dialects": dialects,
     "dialects.matrix": matrix,
+    "library.schemas": schemas,
 }
 """Every generated table: the page's name, and where a page has several, the table's."""
 

@@ -28,7 +28,7 @@ FLOORS = (
 """Lowest first. Rooms on one floor do not import each other."""
 
 FLOOR = {room: height for height, floor in enumerate(FLOORS) for room in floor}
-OPTIONAL = {"keyring", "numpy", "splintr", "uvicorn", "xllamacpp"}
+OPTIONAL = {"jsonschema_rs", "keyring", "numpy", "splintr", "uvicorn", "xllamacpp"}
 """Third-party packages that a function may import, because a machine may lack them."""
 LATE = {"providers/http/transport.py": {"pool"}}
 """Files of the house that are imported at their first use: the HTTP library costs 130 ms, not for each client."""

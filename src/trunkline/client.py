@@ -20,8 +20,10 @@ from msgspec.structs import replace
 
 from trunkline import config as configuration
 from trunkline.asking import (
+    NOTHING,
     Callables,
     Form,
+    Growing,
     Messages,
     embedding_request_from,
     form_from,
@@ -264,7 +266,8 @@ class AsyncStream:
     def __init__(self, engine: Engine, call: Call, form: Form | None) -> None:
         self._engine = engine
         self._call = call
-        self._form = form
+        self.form = form
+        """The form that was asked for."""
         self._answer: Answer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._events: list[Event] = []
@@ -311,6 +314,19 @@ class AsyncStream:
                 yield event.text
 
     @property
+    async def partial(self) -> AsyncIterator[Any]:
+        """The object that `response_format` asked for, as it grows: dicts and lists, at last all of it."""
+        growing = Growing(self.form)
+        async for event in self:
+            together = [event, *self._events[self._next :]]  # what came in one piece is read once
+            self._next = len(self._events)
+            growing.add(together)
+            if (value := growing.value()) is not NOTHING:
+                yield value
+        if (value := growing.value(over=True)) is not NOTHING:
+            yield value
+
+    @property
     def reply(self) -> Reply:
         """What has come so far, as a whole reply; after the end, with usage and cost."""
         reply = self._gathered.reply()
@@ -326,7 +342,9 @@ class AsyncStream:
         """Read to the end, and give the whole reply."""
         async for _ in self:
             pass
-        return parsed(self.reply, self._form) if self._form is not None else self.reply
+        if self.form is None:
+            return self.reply
+        return parsed(self.reply, self.form, self._answer.unheld if self._answer is not None else None)
 
     async def close(self) -> None:
         """Give the connection back; what was not read is lost. Safe to call again."""

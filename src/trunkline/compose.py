@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from trunkline.policies.attempts import attempts
 from trunkline.policies.observe import observe
+from trunkline.policies.repair import repair
 from trunkline.providers.exchange import exchange
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Snapshot
@@ -23,6 +24,7 @@ def compose(snapshot: Snapshot, runtime: Runtime) -> Step:
     """The engine's steps, outermost first."""
     return stack(
         observe(runtime.sinks, runtime.clock),  # one record per call, whatever happens
+        repair,  # an answer that has not the form it should have is asked for once more
         attempts(snapshot.targets_of, runtime.clock),  # the one loop: retry and fallback
         step=exchange(snapshot.catalog, runtime.transports, snapshot.facts, snapshot.price, runtime.clock),
     )

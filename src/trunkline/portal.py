@@ -18,7 +18,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, Generic, Self, TypeVar
 
-from trunkline.asking import Callables, Messages
+from trunkline.asking import NOTHING, Callables, Growing, Messages
 from trunkline.client import AsyncClient, AsyncStream, Configuration, Rendered
 from trunkline.providers.keys import Key
 from trunkline.providers.mock import MockAnswer
@@ -317,6 +317,19 @@ class Stream:
         for event in self:
             if event.text and event.choice == 0:
                 yield event.text
+
+    @property
+    def partial(self) -> Iterator[Any]:
+        """The object that `response_format` asked for, as it grows: dicts and lists, at last all of it."""
+        growing = Growing(self._core.form)
+        for event in self:
+            together = [event, *self._events[self._next :]]  # what came in one piece is read once
+            self._next = len(self._events)
+            growing.add(together)
+            if (value := growing.value()) is not NOTHING:
+                yield value
+        if (value := growing.value(over=True)) is not NOTHING:
+            yield value
 
     @property
     def reply(self) -> Reply:

@@ -15,6 +15,7 @@ from trunkline.config import BUILT_IN_MODEL, Config, Named, TargetConfig, addres
 from trunkline.config.file import suggestion
 from trunkline.models.cost import price
 from trunkline.models.facts import ModelFacts
+from trunkline.models.names import maker
 from trunkline.models.thinking import thinking
 from trunkline.providers.catalog import Catalog
 from trunkline.providers.keys import Key, given, key_of, secret
@@ -141,16 +142,22 @@ class Snapshot:
                 model=target.model,
                 quirks=provider.quirks,
                 signer=provider.signer,
-                only=_ONLY.get(known.mode) if known is not None else None,
+                only=self._only(target, provider, known),
                 max_output=known.max_output if known is not None else None,
                 sampling=known is None or known.temperature is not False,
                 reasoning=known.reasoning if known is not None else None,
+                maker=maker(target.model),
                 adaptive_thinking=thinking(target.model).adaptive,
                 least_thinking=thinking(target.model).least,
                 tools=known.tools if known is not None else None,
-                structured_output=known.structured_output if known is not None else None,
+                structured_output=False if not provider.quirks.schemas else known.structured_output if known else None,
             )
         return facts
+
+    def _only(self, target: Target, provider: Provider, known: ModelFacts | None) -> str | None:
+        """The one dialect that a model answers in, if it is one."""
+        named = next((dialect for part, dialect in provider.by_model.items() if part in target.model), None)
+        return named or (_ONLY.get(known.mode) if known is not None else None)
 
     def price(self, target: Target, usage: Usage | None, tier: str | None = None) -> Cost | None:
         """What a target charges for a usage at a service tier; None where the price or the usage is unknown."""

@@ -13,16 +13,20 @@ from typing import Any
 import msgspec
 from equal import differences
 from msgspec import Struct, field
-from neutral import asked
+from msgspec.structs import replace
 from oracles import SAID, missing_words, neutral, unlike
 from recorded import Exchange
 from speakers import CHAT, load
 
+from neutral import asked
 from trunkline.vocabulary.errors import CutOff, TrunklineError
 from trunkline.vocabulary.events import Ended, Event, Finished
 from trunkline.vocabulary.facts import Facts, Quirks
+from trunkline.vocabulary.messages import Message, said
+from trunkline.vocabulary.parts import Text, ToolCall, ToolResult
 from trunkline.vocabulary.replies import Accumulator, Loss, Reply
 from trunkline.vocabulary.requests import Request, Words
+from trunkline.vocabulary.tools import Tool
 from trunkline.wire.sse import Frames, data_of
 from trunkline.wire.unwrapped import Unwrapped
 
@@ -101,12 +105,18 @@ def _request(exchange: Exchange, dialect: Any, found: Found) -> Iterator[str]:
         yield from (f"request {d}" for d in differences(ours, recorded)[:4])
         yield from (f"request: own words lost: {loss.field} ({loss.why})" for loss in written.loss)
         raw = {key: msgspec.Raw(msgspec.json.encode(value)) for key, value in body.items()}
-        passed = dialect.words_to_wire(Words(dialect.name, raw), facts_for(body)).body
+        passed = dialect.words_to_wire(Words(dialect.name, raw), Facts(model="m")).body
         for key, value in raw.items():
-            if key not in dialect.addressed and key != "model" and bytes(passed.get(key, b"")) != bytes(value):
+            if key in dialect.addressed or key in _EDITED:
+                continue
+            if bytes(passed.get(key, b"")) != bytes(value):
                 yield f"request: {key} does not pass through byte for byte"
     if dialect.operation == "chat":
         yield from _across(request, dialect, found)
+
+
+_EDITED = frozenset({"model", "stream_options"})
+"""What a row may have changed in words that pass through: the model, and that a stream counts its tokens."""
 
 
 def _across(request: Request, dialect: Any, found: Found) -> Iterator[str]:
@@ -126,7 +136,10 @@ def _to(request: Request, dialect: Any, other: Any, found: Found) -> Iterator[st
     try:
         written = other.request_to_wire(request, Facts(model=request.model))
     except TrunklineError as error:
-        yield f"{where}: {type(error).__name__}: {error}"
+        if error.code == "unsupported_parameter":  # nothing would be left to ask, and it says so
+            found.losses.append((other.name, Loss(error.param or "", error.message, "opaque")))
+        else:
+            yield f"{where}: {type(error).__name__}: {error}"
         return
     found.losses += [(other.name, loss) for loss in written.loss]
     for loss in written.loss:
@@ -136,17 +149,12 @@ def _to(request: Request, dialect: Any, other: Any, found: Found) -> Iterator[st
     body |= {key: getattr(request, key) for key in other.addressed}
     back = other.request_from_wire(body)
     lost = {loss.row for loss in written.loss}
+    if "ollama_chat" in {dialect.name, other.name}:
+        lost.add("order")  # of images among texts: they stand beside them there
     said, heard = asked(request, lost, dialect.name), asked(back, lost, other.name)
     for key in {**said, **heard}:
-        if key in {"tools", "choice"} and lost & _WITHHELD:
-            continue  # a choice was said by offering other tools
-        if key == "tools" and not said.get(key) and "target" in lost:
-            continue  # an API wants tools named that the conversation has called
         if said.get(key) != heard.get(key):
             yield f"{where}: {key}: said {str(said.get(key))[:300]}, heard {str(heard.get(key))[:300]}"
-
-
-_WITHHELD = frozenset({"choice_none", "choice_tool", "choice_allowed"})
 
 
 def _answer(exchange: Exchange, dialect: Any, found: Found) -> Iterator[str]:
@@ -175,10 +183,61 @@ def _answer(exchange: Exchange, dialect: Any, found: Found) -> Iterator[str]:
     if dialect.operation == "chat":
         yield from (f"reply: lost the words {word[:60]!r}" for word in missing_words(body, reply)[:3])
         yield from (f"reply: {unlikeness}" for unlikeness in unlike(SAID[dialect.name](body), neutral(reply)))
+        if dialect.name != "openai_completions":
+            yield from _continued(exchange, dialect, reply)
     unequal = [f"reply {d}" for d in differences(dialect.reply_to_wire(reply), body)]
     found.equal = not unequal
     if exchange.is_wire or exchange.fidelity == "body-only":
         yield from unequal[:4]
+
+
+HERE = Facts(model="m", signer="here", reasoning=True, quirks=Quirks(developer_role=True, reasoning_key="reasoning"))
+"""A target at the provider that gave the answer."""
+
+
+def _continued(exchange: Exchange, dialect: Any, reply: Reply) -> Iterator[str]:
+    """A conversation goes on with the answer: signed reasoning comes back to its provider, and to nobody else."""
+    if not reply.choices or not reply.message.parts:
+        return
+    body = request_body(exchange, dialect)
+    asked = dialect.request_from_wire(body).messages if body is not None else (said("user", "Hello"),)
+    answer = replace(reply.to_message(), signer="here")
+    results = tuple(ToolResult(call.id, (Text("done"),), name=call.name) for call in reply.tool_calls)
+    turn = Message("tool", results) if results else said("user", "Go on.")
+    tools = tuple(Tool(name) for name in dict.fromkeys(call.name for call in reply.tool_calls))
+    further = Request(model="m", messages=(*asked, answer, turn), tools=tools)
+    secrets = set(_secrets(msgspec.to_builtins(answer)))
+    for other in filter(None, map(load, CHAT)):
+        home = other is dialect
+        for target in (HERE, replace(HERE, signer="elsewhere")) if home else (HERE,):
+            wire = msgspec.json.encode(other.request_to_wire(further, target).body).decode()
+            kept = {secret for secret in secrets if secret in wire}
+            if home and target is HERE and kept != secrets:
+                yield f"continued: {len(secrets - kept)} signatures do not come back"
+            elif kept and not (home and target is HERE):
+                yield f"continued: a signature leaves for {other.name} at {target.signer}"
+            heard = other.request_from_wire(msgspec.json.decode(wire) | dict.fromkeys(other.addressed[:1], "m"))
+            calls = [part for message in heard.messages for part in message.parts if type(part) is ToolCall]
+            if len(reply.tool_calls) > len(calls) and other.says["tool_call"] != "lost":
+                yield f"continued: {other.name} hears {len(calls)} calls of {len(reply.tool_calls)}"
+
+
+def _secrets(value: Any) -> Iterator[str]:
+    """What only its provider may read: signatures, encrypted reasoning."""
+    if isinstance(value, dict):
+        for key, inside in value.items():
+            if isinstance(inside, str) and len(inside) > 30 and key in _SECRET:
+                yield inside
+            else:
+                yield from _secrets(inside)
+    elif isinstance(value, list | tuple):
+        for inside in value:
+            yield from _secrets(inside)
+
+
+_SECRET = frozenset(
+    {"signature", "thoughtSignature", "thought_signature", "encrypted_content", "redacted", "reasoning_opaque"}
+)
 
 
 def stream_bytes(exchange: Exchange, dialect: Any) -> bytes:
@@ -251,6 +310,8 @@ def _stream(exchange: Exchange, dialect: Any, found: Found) -> Iterator[str]:
         unequal = _unlike_streams(reply, reply_of(reread))
         found.equal = not unequal
         yield from unequal[:3]
+    if dialect.name != "openai_completions":
+        yield from _continued(exchange, dialect, reply)
     yield from _tapped(raw, dialect, reply)
     yield from _cut_off(raw, dialect, len(events))
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from neutral import arguments
 from trunkline.vocabulary.parts import Thinking
 from trunkline.vocabulary.replies import Reply
 
@@ -67,16 +68,6 @@ def _is_json_of(word: str, haystack: str) -> bool:
         return all(inside in haystack for inside in words(msgspec.json.decode(word)))
     except msgspec.MsgspecError:
         return False
-
-
-def arguments(text: Any) -> Any:
-    """A call's arguments as a value, whether the API gives text or an object."""
-    if not isinstance(text, str):
-        return text or {}
-    try:
-        return msgspec.json.decode(text) if text.strip() else {}
-    except msgspec.MsgspecError:
-        return text
 
 
 def neutral(reply: Reply) -> Said:

@@ -11,6 +11,7 @@ from recorded import Exchange
 
 PATHS: tuple[tuple[str, str], ...] = (
     (r"/chat/completions$|^/v1/chat$", "openai_chat"),  # the latter is Writer's; Cohere's is told apart by its api
+    (r"/responses/input_tokens$", "openai_tokens"),
     (r"/responses(/resp_[^/]*)?$", "openai_responses"),  # one that is fetched again is the same answer
     (r"/completions$", "openai_completions"),
     (r"/messages$", "anthropic_messages"),

@@ -36,12 +36,10 @@ def running(script, config="{}"):
         return asyncio.run_coroutine_threadsafe(coroutine, loop).result(10)
 
     upstream = over_there(FakeUpstream(script).__aenter__())
-    env = {
-        "OPENAI_API_KEY": KEY,
-        "OPENAI_BASE_URL": upstream.url,
-        "ANTHROPIC_API_KEY": KEY,
-        "ANTHROPIC_BASE_URL": upstream.url,
-    }
+    moved = ("ANTHROPIC", "AZURE", "BEDROCK_ANTHROPIC", "GOOGLE", "OPENAI", "TOGETHER", "VOYAGE")
+    env = {f"{stem}_BASE_URL": upstream.url for stem in moved}
+    env |= {f"{stem}_API_KEY": KEY for stem in ("ANTHROPIC", "AZURE", "GEMINI", "OPENAI", "TOGETHER", "VOYAGE")}
+    env |= {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": KEY, "AWS_REGION": "eu-west-1"}
     settings, mistakes = parse(config, "test.yaml", env)
     assert not mistakes
     records = []

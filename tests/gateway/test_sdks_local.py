@@ -4,6 +4,8 @@ import anthropic
 import openai
 import pydantic
 import pytest
+from google import genai
+from google.genai import types
 
 pytestmark = pytest.mark.local_model
 
@@ -26,6 +28,13 @@ def gpt(gateway):
 def claude(gateway):
     with anthropic.Anthropic(base_url=gateway.url, api_key="anything", max_retries=0) as sdk:
         yield sdk
+
+
+@pytest.fixture
+def gemini(gateway):
+    sdk = genai.Client(api_key="anything", http_options=types.HttpOptions(base_url=gateway.url))
+    yield sdk
+    sdk.close()
 
 
 def test_openai_whole_and_streamed(gpt):
@@ -88,3 +97,79 @@ def test_vectors(gpt):
     one, same = gpt.embeddings.create(model="local", input=["a cat", "a cat"]).data
     assert one.embedding == same.embedding
     assert len(one.embedding) == 256
+
+
+# --- Responses, token counts, and Google's SDK ------------------------------------------------------------------------
+
+
+def test_responses_whole_and_streamed(gpt):
+    whole = gpt.responses.create(model="local", input=QUESTION[0]["content"])
+    with gpt.responses.stream(model="local", input=QUESTION[0]["content"]) as answer:
+        words = [event.delta for event in answer if event.type == "response.output_text.delta"]
+    assert "Paris" in whole.output_text
+    assert "".join(words) == whole.output_text
+
+
+def test_responses_tools(gpt):
+    tool = {"type": "function", "name": "get_weather", "description": "now", "parameters": WEATHER, "strict": None}
+    asked = [{"role": "user", "content": "What is the weather in Oslo?"}]
+    first = gpt.responses.create(model="local", input=asked, tools=[tool], tool_choice="required")
+    (call,) = first.output
+    assert (call.name, call.arguments) == ("get_weather", '{"city":"Oslo"}')
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "18 degrees"}
+    second = gpt.responses.create(model="local", input=[*asked, call, result], tools=[tool])
+    assert "18" in second.output_text
+
+
+def test_responses_parse_into_a_class(gpt):
+    class Capital(pydantic.BaseModel):
+        city: str
+        country: str
+
+    asked = "Which city is the capital of France?"
+    assert gpt.responses.parse(model="local", input=asked, text_format=Capital).output_parsed.city == "Paris"
+
+
+def test_legacy_completions(gpt):
+    answer = gpt.completions.create(model="local", prompt=QUESTION[0]["content"], max_tokens=20)
+    assert "Paris" in answer.choices[0].text
+
+
+def test_anthropic_counts_about_as_many_tokens_as_it_is_charged(claude):
+    counted = claude.messages.count_tokens(model="local", messages=QUESTION).input_tokens
+    used = claude.messages.create(model="local", messages=QUESTION, max_tokens=5).usage
+    charged = used.input_tokens + (used.cache_read_input_tokens or 0)  # an earlier test has asked the same
+    assert charged / 4 < counted < charged
+
+
+def test_google_whole_and_streamed(gemini):
+    whole = gemini.models.generate_content(model="local", contents=QUESTION[0]["content"])
+    pieces = gemini.models.generate_content_stream(model="local", contents=QUESTION[0]["content"])
+    assert "Paris" in whole.text
+    assert "".join(piece.text or "" for piece in pieces) == whole.text
+
+
+def test_google_functions(gemini):
+    """The SDK calls the function by itself and sends what it gave."""
+    asked = []
+
+    def get_weather(city: str) -> str:
+        """The weather now."""
+        asked.append(city)
+        return "18 degrees"
+
+    calling = types.FunctionCallingConfig(mode="ANY")
+    config = types.GenerateContentConfig(
+        tools=[get_weather],
+        tool_config=types.ToolConfig(function_calling_config=calling),
+        automatic_function_calling=types.AutomaticFunctionCallingConfig(maximum_remote_calls=2),
+    )
+    gemini.models.generate_content(model="local", contents="What is the weather in Oslo?", config=config)
+    assert asked[0] == "Oslo"
+
+
+def test_google_counts_and_embeds(gemini):
+    assert gemini.models.count_tokens(model="local", contents="Hello there").total_tokens > 1
+    one, same = gemini.models.embed_content(model="local", contents=["a cat", "a cat"]).embeddings
+    assert one.values == same.values
+    assert len(one.values) == 256

@@ -297,6 +297,12 @@ def test_the_form_of_the_answer():
     body, lost = written(asked(response_format=form))
     assert (body["response_format"], lost) == ({"type": "json_object", "json_schema": {"type": "object"}}, [])
     assert written(asked(response_format=ResponseFormat("json")))[0]["response_format"] == {"type": "json_object"}
+    limited = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}, "required": ["a"]}
+    body, lost = written(asked(response_format=ResponseFormat("schema", limited)))
+    assert body["response_format"]["json_schema"]["properties"] == {"a": {"type": "integer"}}
+    assert lost == ["range"]
+    body, lost = written(asked(response_format=ResponseFormat("schema", {"type": "array", "items": {"type": "null"}})))
+    assert ("response_format" in body, lost) == (False, ["target"])
     body, lost = written(asked(response_format=form, tools=(Tool("f"),)))
     assert ("response_format" in body, lost) == (False, ["target"])
 
@@ -337,6 +343,22 @@ def test_a_reply_is_read_with_nothing_lost_and_comes_back():
     assert reply.choices[0].logprobs["content"][0]["logprob"] == -0.5
     assert dialect.reply_to_wire(reply) == REPLY
     assert dialect.glance(msgspec.json.encode(REPLY)) == (reply.usage, "tool_calls", None)
+
+
+def test_a_source_stands_on_the_text_that_it_names():
+    texts = [{"type": "text", "text": "One. "}, {"type": "text", "text": "Two."}]
+    bare = {key: value for key, value in CITED.items() if key != "content_index"}
+    body = {**REPLY, "message": {"role": "assistant", "content": texts, "citations": [bare, CITED]}}
+    reply = dialect.reply_from_wire(body)
+    assert [[one.body for one in part.citations] for part in reply.message.parts] == [[bare], [CITED]]
+    assert dialect.reply_to_wire(reply)["message"] == body["message"]
+    raw = frames(
+        HEAD,
+        *(event("content-start", at, content=part) for at, part in enumerate(texts)),
+        event("citation-start", 0, citations=CITED),
+        END,
+    )
+    assert reply_of(events_of(dialect, [raw])).message.parts[1].citations[0].body == CITED
 
 
 @pytest.mark.parametrize(
@@ -621,10 +643,10 @@ def test_errors_are_read_and_written(status, message, kind):
 
 
 KEYS = (
-    "messages", "role", "content", "text", "thinking", "type", "tool_calls", "function", "name", "arguments", "delta",
-    "citations", "sources", "document", "data", "tool_output", "tool_plan", "usage", "tokens", "billed_units",
-    "image_url", "input_tokens", "cached_tokens", "logprobs", "url", "message", "index", "finish_reason", "tools", "response_format",
-    "tool_call_id",
+    "messages", "role", "content", "text", "thinking", "type", "tool_calls", "function", "name", "arguments",
+    "delta", "citations", "sources", "document", "data", "tool_output", "tool_plan", "usage", "tokens",
+    "billed_units", "image_url", "input_tokens", "cached_tokens", "logprobs", "url", "message", "index",
+    "finish_reason", "tools", "response_format", "tool_call_id",
 )  # fmt: skip
 scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["user", "assistant", "text", "x", "tool"])
 nonsense = st.recursive(

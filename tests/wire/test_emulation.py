@@ -4,11 +4,12 @@ import msgspec
 import pytest
 
 from trunkline.vocabulary.events import ArgumentsDelta, Ended, Finished, TextDelta, ToolCallStarted
+from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import Message, said
-from trunkline.vocabulary.parts import Text, ToolCall, ToolResult
+from trunkline.vocabulary.parts import Image, Source, Text, ToolCall, ToolResult
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.requests import Request
-from trunkline.vocabulary.tools import Tool, ToolChoice
+from trunkline.vocabulary.tools import ResponseFormat, Tool, ToolChoice
 from trunkline.wire import emulation
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -60,6 +61,53 @@ def test_once_a_tool_has_answered_the_model_is_asked_for_words():
     assert request.response_format is None
     assert [message.role for message in request.messages] == ["user", "assistant", "user"]
     assert request.messages[1].text == "I looked it up with get_weather. It says: 18°"
+
+
+def test_only_allowed_tools_are_offered():
+    request = asked(choice=ToolChoice("required", allowed=("add",)))
+    assert [form["tool"]["const"] for form in forms(request)] == ["add"]
+
+
+def test_the_answer_has_the_form_that_the_caller_wants():
+    city = ResponseFormat(
+        "schema", {"type": "object", "properties": {"name": {"$ref": "#/$defs/N"}}, "$defs": {"N": {}}}
+    )
+    request = emulation.request(
+        Request(model="m", messages=(said("user", "Rome?"),), tools=(WEATHER,), response_format=city)
+    )
+    assert forms(request)[-1]["answer"] == {"type": "object", "properties": {"name": {}}}
+    assert not any('"answer": "' in message.text for message in request.messages)
+    assert reply('{"tool": "none", "answer": {"name": "Rome"}}').text == '{"name":"Rome"}'
+
+
+def test_definitions_that_refer_to_themselves_stand_at_the_top():
+    leaf = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Leaf"}}}
+    grow = Tool(
+        "grow", None, {"type": "object", "properties": {"at": {"$ref": "#/$defs/Leaf"}}, "$defs": {"Leaf": leaf}}
+    )
+    schema = asked(tools=(grow,)).response_format.schema
+    assert schema["$defs"] == {"Leaf": leaf}
+    assert "$defs" not in schema["anyOf"][0]["properties"]["arguments"]
+
+
+def test_what_was_asked_for_in_words_is_read_as_words():
+    """A form of the caller's own, once a tool has answered, is not taken for one of ours."""
+    call = ToolCall("c1", "get_weather", "{}")
+    talk = (said("user", "Rome?"), Message("assistant", (call,)), Message("tool", (ToolResult("c1", (Text("18°"),)),)))
+    form = ResponseFormat("schema", {"type": "object", "properties": {"answer": {"type": "string"}}})
+    request = Request(model="m", messages=talk, tools=(WEATHER,), response_format=form)
+    told = emulation.tools_by_schema(request, Facts(model="m"))
+    assert (told.request.response_format, told.reading) == (form, None)
+
+
+def test_a_result_that_failed_says_so_and_pictures_are_listed_as_lost():
+    call = ToolCall("c1", "get_weather", "{}")
+    picture = Image(Source(data="iVBORw0KGgo=", media_type="image/png"))
+    result = ToolResult("c1", (Text("no such city"), picture), is_error=True)
+    talk = (said("user", "Rome?"), Message("assistant", (call,)), Message("tool", (result,)))
+    told = emulation.tools_by_schema(Request(model="m", messages=talk, tools=(WEATHER,)), Facts(model="m"))
+    assert told.request.messages[1].text == "I looked it up with get_weather. That failed: no such city"
+    assert [loss.row for loss in told.loss] == ["tool_result_media"]
 
 
 def reply(text, finish="stop"):

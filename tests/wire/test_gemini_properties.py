@@ -210,6 +210,23 @@ def raw_of(whole, listed):
     return b"".join(b"data: " + msgspec.json.encode(one) + b"\r\n\r\n" for one in whole)
 
 
+def grown(whole):
+    """The chunks, an empty thought that only signs the one before it in one part with that."""
+    for chunk in whole:
+        for candidate in chunk.get("candidates", ()):
+            content = candidate.get("content", {})
+            settled = []
+            for part in content.get("parts", ()):
+                signs = part.keys() == {"text", "thought", "thoughtSignature"} and part["thought"] and not part["text"]
+                if signs and settled and settled[-1].get("thought") and "thoughtSignature" not in settled[-1]:
+                    settled[-1] = {**settled[-1], "thoughtSignature": part["thoughtSignature"]}
+                else:
+                    settled.append(part)
+            if settled:
+                content["parts"] = settled
+    return whole
+
+
 @given(chunks, cuts, st.booleans())
 @settings(deadline=None)
 def test_a_stream_says_the_same_however_it_is_cut_and_is_written_as_it_came(said, places, listed):
@@ -217,7 +234,7 @@ def test_a_stream_says_the_same_however_it_is_cut_and_is_written_as_it_came(said
     raw = raw_of(whole, listed)
     events = events_of(gemini, [raw])
     assert events_of(gemini, pieces(raw, *places)) == events
-    assert bodies(gemini.encoder(ASKED).encode(events)) == whole
+    assert grown(bodies(gemini.encoder(ASKED).encode(events))) == grown(whole)
     tap = gemini.tap(Words(NAME, {}))
     passed = b"".join([*(tap.feed(piece) for piece in pieces(raw, *places)), tap.close()])
     assert (passed, tap.ended, tap.finish) == (raw, True, reply_of(events).finish)

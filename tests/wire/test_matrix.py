@@ -28,6 +28,8 @@ from trunkline.wire.registry import CHAT
 SERVER = Facts(model="m", reasoning=True, tools=True)
 HELLO = said("user", "Hello")
 TOOL = Tool("add", "Adds.", {"type": "object", "properties": {"a": {"type": "integer"}}})
+CLOSED = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+TREE = {"type": "object", "properties": {"leaves": {"type": "array", "items": {"$ref": "#"}}}}
 PICTURE = Source(data="iVBORw0KGgo=", media_type="image/png")
 PAGE = Source(data="JVBERi0=", media_type="application/pdf")
 
@@ -77,13 +79,14 @@ SAMPLES = {
     "citations": spoke(Text("It is.", (Citation("elsewhere", {}, "https://example.com", "A page"),))),
     "cache": asking(said("user", Text("Hello", cache=CacheMark()))),
     "tools": asking(tools=(TOOL,)),
-    "tool_strict": asking(tools=(Tool("add", "Adds.", {"type": "object", "properties": {}}, strict=True),)),
+    "tool_strict": asking(tools=(Tool("add", "Adds.", CLOSED, strict=True),)),
     "choice_none": asking(tools=(TOOL,), tool_choice=ToolChoice("none")),
     "choice_required": asking(tools=(TOOL,), tool_choice=ToolChoice("required")),
     "choice_tool": asking(tools=(TOOL,), tool_choice=ToolChoice("tool", "add")),
     "choice_allowed": asking(tools=(TOOL,), tool_choice=ToolChoice("required", allowed=("add",))),
     "json": asking(response_format=ResponseFormat("json")),
     "schema": asking(response_format=ResponseFormat("schema", {"type": "object", "properties": {}})),
+    "schema_recursive": asking(response_format=ResponseFormat("schema", TREE)),
     "reasoning_effort": setting("reasoning", Reasoning("high")),
     "reasoning_budget": setting("reasoning", Reasoning(budget=2048)),
     "reasoning_adaptive": setting("reasoning", Reasoning(adaptive=True)),
@@ -118,6 +121,7 @@ HOLDS = {
     "image_detail": "image_data",
     "file_name": "file_data",
     "tool_strict": "tools",
+    "schema_recursive": "schema",
     "choice_none": "tools",
     "choice_required": "tools",
     "choice_tool": "tools",

@@ -42,7 +42,12 @@ from trunkline.wire import openai_responses as dialect
 
 NAME = "openai_responses"
 FACTS = Facts(model="gpt", quirks=Quirks(developer_role=True))
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 
 # --- requests -------------------------------------------------------------------------------------------------------
 
@@ -464,7 +469,8 @@ def test_ids_that_are_too_long_are_shortened_alike():
 
 def test_tools_that_are_not_strict_are_said_not_to_be():
     body, _ = ask(
-        said("user", "Hi"), tools=(Tool("a"), Tool("b", strict=True), OpaqueTool(None, {"type": "web_search"}))
+        said("user", "Hi"),
+        tools=(Tool("a"), Tool("b", parameters=SCHEMA, strict=True), OpaqueTool(None, {"type": "web_search"})),
     )
     assert [tool.get("strict") for tool in body["tools"]] == [False, True, None]
 

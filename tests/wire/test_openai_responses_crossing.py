@@ -12,7 +12,12 @@ from trunkline.wire import anthropic_messages, openai_chat, openai_responses
 
 GPT = Facts(model="gpt", quirks=Quirks(developer_role=True))
 CLAUDE = Facts(model="claude", max_output=8192)
-PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}}
+PARAMETERS = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
 
 
 def across(body, source, target, facts):

@@ -17,7 +17,9 @@ from trunkline.vocabulary.errors import InvalidRequestError, ResponseParseError
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Reply
 from trunkline.vocabulary.tools import ResponseFormat, Schema
+from trunkline.wire import schemas
 from trunkline.wire.openai_chat.request import format_from_wire
+from trunkline.wire.structured import bare, complaint, path_of
 
 from .tools import foreign_schema, lifted
 
@@ -29,6 +31,8 @@ class Form(Struct, frozen=True):
 
     format: ResponseFormat
     parse: Callable[[str], Any]
+    wrapped: bool = False
+    """The answer is the key `answer` of an object."""
 
 
 def form_from(value: Any) -> Form:
@@ -72,11 +76,13 @@ def _form_from_type(kind: Any) -> Form:
             "class or plain types such as list[int] (the class itself, not an object of it), or a JSON schema"
         ) from None
     schema = _unfolded(schema)
-    if schema.get("type") != "object":
+    wrapped = schema.get("type") != "object"
+    if wrapped:
         schema, read = _wrapped(schema), _unwrapping(read)
     strict = _closable(schema)
     name = _name(getattr(kind, "__name__", None))
-    return Form(ResponseFormat("schema", _closed(schema) if strict else schema, name, strict=strict or None), read)
+    said = ResponseFormat("schema", _closed(schema) if strict else schema, name, strict=strict or None)
+    return Form(said, read, wrapped)
 
 
 def _reader(kind: Any) -> Reader:
@@ -132,41 +138,23 @@ def _unwrapping(read: Reader) -> Reader:
     return unwrap
 
 
-_NAMED = frozenset({"properties", "$defs"})
-"""Keys that hold schemas by name."""
-_NESTED = frozenset({"items", "prefixItems", "anyOf", "oneOf", "allOf", "additionalProperties"})
-"""Keys that hold a schema or a list of them."""
 _UNSAID = frozenset({"default", "discriminator"})
 """Keys that strict structured output refuses; the parser still knows them."""
 
 
-def _closable(schema: Any) -> bool:
+def _closable(schema: Schema) -> bool:
     """Whether every object's keys and every value's type are known: strict structured output takes nothing else."""
-    if isinstance(schema, list):
-        return all(_closable(entry) for entry in cast("list[Any]", schema))
-    if not isinstance(schema, dict):
-        return schema is False
-    body = cast("Schema", schema)
-    known = body.keys() & {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
-    is_open = (body.get("type") == "object" and "properties" not in body) or "prefixItems" in body
-    is_any = body.get("type") == "array" and "items" not in body
-    nested = [value for key in _NAMED & body.keys() for value in cast("Json", body[key]).values()]
-    nested += [body[key] for key in _NESTED & body.keys()]
-    return bool(known) and not is_open and not is_any and all(_closable(entry) for entry in nested)
+    known = schema.keys() & {"type", "$ref", "anyOf", "oneOf", "allOf", "enum", "const"}
+    is_open = (schema.get("type") == "object" and "properties" not in schema) or "prefixItems" in schema
+    is_any = schema.get("type") == "array" and "items" not in schema
+    by_name = schema.get("additionalProperties", False) is not False
+    return bool(known) and not (is_open or is_any or by_name) and all(map(_closable, schemas.inside(schema)))
 
 
-def _closed(schema: Any) -> Any:
+def _closed(schema: Schema) -> Schema:
     """Every object of a schema closed, and each of its properties required."""
-    if isinstance(schema, list):
-        return [_closed(entry) for entry in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    body: Schema = {}
-    for key, value in cast("Schema", schema).items():
-        if key in _NAMED:
-            body[key] = {name: _closed(entry) for name, entry in cast("Json", value).items()}
-        elif key not in _UNSAID:
-            body["anyOf" if key == "oneOf" else key] = _closed(value) if key in _NESTED else value
+    said = {"anyOf" if key == "oneOf" else key: value for key, value in schema.items() if key not in _UNSAID}
+    body = schemas.mapped(said, _closed)
     if body.get("type") == "object":
         body.setdefault("additionalProperties", False)
         body["required"] = list(body["properties"])
@@ -176,27 +164,39 @@ def _closed(schema: Any) -> Any:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def parsed(reply: Reply, form: Form) -> Reply:
-    """The reply with `parsed` filled in. A refusal or a call of tools has nothing to parse."""
+def parsed(reply: Reply, form: Form, unheld: ResponseFormat | None = None) -> Reply:
+    """The reply with `parsed` filled in. A refusal or a call of tools has nothing to parse. `unheld`: the form that
+    nobody held the model to, and that is yet to be checked."""
     if reply.tool_calls or (reply.choices and reply.message.refusal):
         return reply
-    fenced = _FENCE.fullmatch(reply.text)
+    text = reply.text if form.format.kind == "text" else bare(reply.text, form.format)
+    if unheld is not None and (wrong := complaint(reply, unheld)) is not None:
+        raise _unfit(reply, wrong.why)
     try:
-        reply.parsed = form.parse(fenced[1] if fenced is not None else reply.text)
+        reply.parsed = form.parse(text)
     except ValueError as error:  # msgspec's and pydantic's complaints are ValueErrors
-        cut = _CUT.get(reply.finish or "", "")
-        raise ResponseParseError(
-            f"the answer does not fit the response_format{cut}: {str(error).splitlines()[0]}",
-            provider=reply.provider,
-            model=reply.model,
-            request_id=reply.request_id,
-            body=reply.body,
-        ) from None
+        raise _unfit(reply, _complained(error)) from None
     return reply
 
 
-_FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?```\s*", re.DOTALL)
-"""The block of code that weaker models put around JSON."""
+def _unfit(reply: Reply, why: str) -> ResponseParseError:
+    cut = _CUT.get(reply.finish or "", "")
+    return ResponseParseError(
+        f"the answer does not fit the response_format{cut}: {why}",
+        provider=reply.provider,
+        model=reply.model,
+        request_id=reply.request_id,
+        body=reply.body,
+    )
+
+
+def _complained(error: ValueError) -> str:
+    """What a parser complains of, with its place, and without the answer."""
+    if not hasattr(error, "errors"):  # which pydantic's have
+        return str(error).splitlines()[0]
+    first: Any = cast("Any", error).errors(include_url=False, include_input=False, include_context=False)[0]
+    return f"{path_of(first['loc'])}: {first['msg']}"
+
 
 _CUT = {
     "length": "; it was cut by max_tokens",

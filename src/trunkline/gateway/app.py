@@ -133,10 +133,13 @@ def _nothing_at(path: str) -> InvalidRequestError:
 
 
 def _dialect_of(path: str, headers: Headers) -> Dialect:
-    """The dialect in which a caller of a path without one is answered."""
-    if path.startswith("/v1beta/"):
-        return gemini
-    return anthropic_messages if any(name == b"anthropic-version" for name, _ in headers) else openai_chat
+    """The dialect in which a caller of a path without one is answered: all three have `/v1/models`."""
+    for name, _ in headers:
+        if name == b"anthropic-version":
+            return anthropic_messages
+        if name.startswith(b"x-goog-api-"):  # a key or a client: Google's SDK asks below /v1 too
+            return gemini
+    return gemini if path.startswith("/v1beta/") else openai_chat
 
 
 def _passed(headers: Headers, names: frozenset[bytes]) -> dict[str, str]:

@@ -13,6 +13,10 @@ from trunkline.vocabulary.errors import ConfigurationError, ModelNotRegistered
 BEGINNING = "1970-01-01T00:00:00Z"
 """Anthropic's list dates every model; we do not know the day."""
 
+CHAT = ("generateContent", "streamGenerateContent", "countTokens")
+EMBEDDING = ("embedContent", "batchEmbedContents")
+"""What Gemini's list says may be asked of a model; programs choose by it."""
+
 
 class Listing:
     """The models of a snapshot. Made once: a reload makes another."""
@@ -36,7 +40,7 @@ class Listing:
     def all(self, dialect: str) -> bytes:
         """The whole list, as callers of a dialect know it."""
         if dialect == "gemini":
-            return msgspec.json.encode({"models": [_gemini(name) for name in self._models]})
+            return msgspec.json.encode({"models": [self._gemini(name) for name in self._models]})
         if dialect != "anthropic_messages":
             data = [_openai(name, owner) for name, owner in self._models.items()]
             return msgspec.json.encode({"object": "list", "data": data})
@@ -49,7 +53,7 @@ class Listing:
         owner = self._models.get(name) or self._owner_of(name)
         match dialect:
             case "gemini":
-                return msgspec.json.encode(_gemini(name))
+                return msgspec.json.encode(self._gemini(name))
             case "anthropic_messages":
                 return msgspec.json.encode(_anthropic(name))
             case _:
@@ -64,6 +68,19 @@ class Listing:
             raise ModelNotRegistered(f"the model '{name}' cannot be called now: {reason}", param="model")
         return target.provider
 
+    def _gemini(self, name: str) -> Mapping[str, Any]:
+        methods = EMBEDDING if self._embeds(name) else CHAT
+        return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
+
+    def _embeds(self, name: str) -> bool:
+        """Whether a model makes vectors and no words, as far as that is known."""
+        target = self._snapshot.target(name)
+        own = self._snapshot.catalog[target.provider].own_models
+        if target.model in own.values():
+            return own.get("chat") != target.model
+        facts = self._snapshot.model_facts(target)
+        return facts is not None and facts.mode == "embedding"
+
 
 def _openai(name: str, owner: str) -> Mapping[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": owner}
@@ -71,11 +88,3 @@ def _openai(name: str, owner: str) -> Mapping[str, Any]:
 
 def _anthropic(name: str) -> Mapping[str, Any]:
     return {"type": "model", "id": name, "display_name": name, "created_at": BEGINNING}
-
-
-def _gemini(name: str) -> Mapping[str, Any]:
-    return {
-        "name": f"models/{name}",
-        "displayName": name,
-        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
-    }

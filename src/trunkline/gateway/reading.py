@@ -64,7 +64,7 @@ def words_of(body: bytes, dialect: Dialect, headers: Mapping[str, str], said: Ma
 
 def model_of(words: Words, default: str | None = None) -> str:
     """The model that is asked for."""
-    if default is not None and "model" not in words.fields:
+    if default is not None and bytes(words.fields.get("model", b"null")) == b"null":
         return default
     return _value(words, "model", str, "a string")
 

@@ -27,6 +27,7 @@ from trunkline.wire import (
     openai_embeddings,
     openai_moderations,
     openai_responses,
+    openai_tokens,
 )
 
 
@@ -57,6 +58,7 @@ ROUTES: Mapping[str, Found] = {
     for path, route in {
         "/v1/chat/completions": Route(openai_chat),
         "/v1/responses": Route(openai_responses),
+        "/v1/responses/input_tokens": Route(openai_tokens),
         "/v1/completions": Route(openai_completions),
         "/v1/embeddings": Route(openai_embeddings),
         "/v1/moderations": Route(openai_moderations, model=MODERATION_MODEL),

@@ -39,8 +39,14 @@ ALIASES = (
     Alias("fireworks", r"(?!accounts/)(.+)", "fireworks", r"accounts/fireworks/models/\1"),
     Alias("bedrock", r"(?:us|us-gov|eu|apac|au|jp|global)\.(.+)", "bedrock", r"\1"),
     Alias("azure", r"gpt-35(.*)", "azure", r"gpt-3.5\1"),
+    Alias("ollama-native", r"(.+)", "ollama", r"\1"),
+    Alias("bedrock-anthropic", r"(.+)", "bedrock", r"\1"),
+    Alias("bedrock-openai", r"(.+)", "bedrock", r"\1"),
+    Alias("vertex-anthropic", r"(.+)@(\d{8})", "vertex-anthropic", r"\1-\2"),
     # Resellers that pass a lab's model on at the lab's price.
     Alias("azure", r"(.+)", "openai", r"\1"),
+    Alias("vertex", r"(.+)", "google", r"\1"),
+    Alias("vertex-anthropic", r"(.+)", "anthropic", r"\1"),
     Alias("openrouter", r"anthropic/(.+)\.(.+)", "anthropic", r"\1-\2"),
     Alias("openrouter", r"(anthropic|cohere|deepseek|google|openai)/(.+)", r"\1", r"\2"),
     Alias("openrouter", r"mistralai/(.+)", "mistral", r"\1"),
@@ -53,7 +59,7 @@ ALIASES = (
 
 FAMILIES = (
     (r"gpt-oss.*", None),  # open weights: everyone serves them but OpenAI
-    (r"(ft:)?(gpt|chatgpt)-.+|o\d+(-.+)?|text-embedding-3-.+", "openai"),
+    (r"(ft:)?(gpt|chatgpt)-.+|o\d+(-.+)?|text-embedding-3-.+|(omni|text)-moderation-.+", "openai"),
     (r"claude-.+", "anthropic"),
     (r"gemini-.+", "google"),
     (r"(mistral|magistral|ministral|codestral|devstral|pixtral|voxtral)-.+", "mistral"),
@@ -62,6 +68,19 @@ FAMILIES = (
     (r"sonar(-.+)?", "perplexity"),
 )
 """Whose a name is that nobody lists yet; the first pattern that fits decides."""
+
+
+MAKERS = frozenset({
+    "ai21", "amazon", "anthropic", "cohere", "deepseek", "google", "meta", "minimax", "mistral", "moonshot",
+    "moonshotai", "nvidia", "openai", "qwen", "stability", "writer", "xai", "zai",
+})  # fmt: skip
+"""Words by which resellers' names tell who made a model: `us.anthropic.claude-…`, `meta/llama-…`."""
+
+
+def maker(model: str) -> str | None:
+    """Who made a model, as far as its name tells."""
+    words = re.split(r"[./]", model.rpartition(":model/")[2].lower())
+    return next((word for word in words if word in MAKERS), None) or family(words[-1])
 
 
 def spellings(provider: str, model: str) -> Iterator[tuple[str, str]]:

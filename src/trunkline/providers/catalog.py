@@ -15,16 +15,25 @@ from trunkline.vocabulary.protocols import Dialect
 from trunkline.wire import (
     anthropic_messages,
     anthropic_tokens,
+    bedrock_converse,
+    cohere_chat,
+    cohere_embeddings,
     cohere_rerank,
     gemini,
+    gemini_embed_content,
     gemini_embeddings,
     gemini_tokens,
+    ollama_chat,
+    ollama_embeddings,
     openai_chat,
     openai_completions,
     openai_embeddings,
     openai_moderations,
     openai_responses,
+    openai_tokens,
+    titan_embeddings,
     vertex_embeddings,
+    voyage_rerank,
 )
 
 from . import litellm
@@ -42,7 +51,14 @@ ROWS = (
         "openai",
         "https://api.openai.com/v1",
         key_env="OPENAI_API_KEY",
-        speaks=(openai_chat, openai_responses, openai_completions, openai_embeddings, openai_moderations),
+        speaks=(
+            openai_chat,
+            openai_responses,
+            openai_completions,
+            openai_embeddings,
+            openai_moderations,
+            openai_tokens,
+        ),
         quirks=Quirks(developer_role=True),
         docs="https://platform.openai.com/docs/api-reference",
     ),
@@ -61,7 +77,7 @@ ROWS = (
         key_env="GEMINI_API_KEY",
         key_env_also=("GOOGLE_API_KEY",),
         auth=header("x-goog-api-key"),
-        speaks=(gemini, gemini_embeddings, gemini_tokens),
+        speaks=(gemini, gemini_embeddings, gemini_embed_content, gemini_tokens),
         docs="https://ai.google.dev/api",
     ),
     Provider(
@@ -87,6 +103,21 @@ ROWS = (
         docs="https://cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude",
     ),
     Provider(
+        "bedrock",
+        "https://bedrock-runtime.{aws_region}.amazonaws.com",
+        key_env="AWS_BEARER_TOKEN_BEDROCK",
+        credential=aws.credential,
+        auth=aws.sigv4("bedrock"),
+        speaks=(bedrock_converse, titan_embeddings, cohere_embeddings),
+        by_model={"cohere.embed": "cohere_embeddings"},
+        paths={"cohere_embeddings": "/model/{model}/invoke"},
+        quirks=Quirks(omit=frozenset({"model"})),
+        signatures="anthropic",  # of Claude's reasoning, the only one that signs there
+        options={"aws_profile": ""},
+        option_env={"aws_region": "AWS_REGION"},
+        docs="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
+    ),
+    Provider(
         "bedrock-anthropic",
         "https://bedrock-runtime.{aws_region}.amazonaws.com",
         key_env="AWS_BEARER_TOKEN_BEDROCK",
@@ -95,6 +126,7 @@ ROWS = (
         speaks=(anthropic_messages,),
         paths={"anthropic_messages": ("/model/{model}/invoke", "/model/{model}/invoke-with-response-stream")},
         quirks=Quirks(omit=frozenset({"model", "stream"}), defaults={"anthropic_version": "bedrock-2023-05-31"}),
+        headers_in_body={"anthropic-beta": "anthropic_beta"},
         wraps_streams=True,
         signatures="anthropic",
         options={"aws_profile": ""},
@@ -188,7 +220,10 @@ ROWS = (
         "https://api.deepseek.com/v1",
         key_env="DEEPSEEK_API_KEY",
         speaks=(openai_chat,),
-        quirks=Quirks(reasoning_key="reasoning_content"),  # between the calls of one turn it must come back
+        quirks=Quirks(
+            reasoning_key="reasoning_content",  # between the calls of one turn it must come back
+            schemas=False,  # api-docs.deepseek.com/guides/json_mode
+        ),
         docs="https://api-docs.deepseek.com",
     ),
     Provider(
@@ -229,8 +264,18 @@ ROWS = (
         key_env="PERPLEXITY_API_KEY",
         key_env_also=("PPLX_API_KEY",),
         speaks=(openai_chat, openai_responses),
+        paths={"openai_responses": "/v1/responses"},  # docs.perplexity.ai/docs/grounded-llm/openai-compatibility
+        plain_below="/v1",
         quirks=Quirks(usage_on_request=False, accepts=frozenset({"top_k"})),  # every chunk counts
         docs="https://docs.perplexity.ai/api-reference",
+    ),
+    Provider(
+        "cohere",
+        "https://api.cohere.com/v2",
+        key_env="COHERE_API_KEY",
+        key_env_also=("CO_API_KEY",),
+        speaks=(cohere_chat, cohere_embeddings, cohere_rerank),
+        docs="https://docs.cohere.com/reference/chat",
     ),
     Provider(
         "huggingface",
@@ -252,8 +297,8 @@ ROWS = (
         "voyage",
         "https://api.voyageai.com/v1",
         key_env="VOYAGE_API_KEY",
-        speaks=(openai_embeddings, cohere_rerank),
-        quirks=Quirks(rename={"dimensions": "output_dimension", "top_n": "top_k"}, drop=frozenset({"user"})),
+        speaks=(openai_embeddings, voyage_rerank),
+        quirks=Quirks(rename={"dimensions": "output_dimension"}, drop=frozenset({"user"})),
         docs="https://docs.voyageai.com/reference",
     ),
     Provider(
@@ -264,6 +309,14 @@ ROWS = (
         speaks=(openai_chat, openai_responses, openai_completions, openai_embeddings),
         quirks=Quirks(reasoning_key="reasoning"),
         docs="https://github.com/ollama/ollama/blob/main/docs/openai.md",
+    ),
+    Provider(
+        "ollama-native",
+        "http://127.0.0.1:11434",
+        key_env="OLLAMA_API_KEY",
+        key_optional=True,
+        speaks=(ollama_chat, ollama_embeddings),
+        docs="https://github.com/ollama/ollama/blob/main/docs/api.md",
     ),
     Provider(
         "vllm",

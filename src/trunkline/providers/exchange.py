@@ -24,12 +24,14 @@ from trunkline.vocabulary.errors import (
     TrunklineError,
 )
 from trunkline.vocabulary.facts import Facts
-from trunkline.vocabulary.protocols import Dialect, Receiving, Seen, Sending, StreamingDialect, Transport
+from trunkline.vocabulary.protocols import Dialect, Receiving, Seen, Sending, StreamingDialect, Transport, Written
 from trunkline.vocabulary.replies import AnyReply, EmbeddingReply, Loss, Reply
 from trunkline.vocabulary.secret import Secret
+from trunkline.vocabulary.tools import ResponseFormat
 from trunkline.vocabulary.usage import Cost, Usage
-from trunkline.wire import emulation
+from trunkline.wire import structured
 from trunkline.wire.classify import kept_headers, request_id
+from trunkline.wire.emulation import Reading, tools_by_schema
 
 from .catalog import Catalog
 from .estimating import estimated
@@ -51,8 +53,10 @@ class Spoken(Struct, frozen=True):
     dialect: Dialect
     passes: bool
     """The caller's own words go out, and the answer comes back in the caller's own dialect."""
-    emulated: bool
-    """Tools go out as a JSON schema, and their calls come back as text."""
+    reading: Reading | None
+    """How the answer to what was emulated is read back."""
+    unheld: ResponseFormat | None
+    """The form that the caller wants of the answer, where nobody holds the model to it."""
     loss: tuple[Loss, ...]
     signer: str
     """Whose signatures the answer will hold."""
@@ -64,36 +68,47 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
     """Write a call for its target, all but its key. Pure: `client.render` shows what it gives."""
     words, quirks = call.words, facts.quirks
     dialect = provider.dialect_for(call.operation, words.dialect if words else None, facts.only)
-    emulated = False
+    reading = unheld = None
     passes = False
     adds_a_prompt = quirks.system is not None and call.operation == "chat"  # which is written where messages are read
     if words is not None and words.dialect == dialect.name and not adds_a_prompt:
         passes = True
         written = dialect.words_to_wire(words, facts)
     else:
-        request = call.request
-        emulated = quirks.tools_by_schema and call.operation == "chat" and bool(request.tools)
-        if emulated:
-            request, facts = emulation.request(request), _emulating(facts)
-        written = dialect.request_to_wire(request, facts)
+        written, reading, unheld = _told(call, dialect, facts)
     if written.loss and call.rules.on_unsupported == "error":
         raise _unsupported(written.loss, call.target)
-    body = {**written.body, **call.rules.extra_body}
+    own = dict(words.headers) if words is not None and passes else {}  # headers of the dialect that both speak
+    body = {**_moved(own, provider), **written.body, **call.rules.extra_body}
     sending = Sending(
         "POST",
         provider.url(call.target, dialect, stream=call.stream),
-        _headers(call, provider),
+        _headers(call, provider, own),
         msgspec.json.encode(body),
         quirks.keep_alive,
     )
     wrapped = provider.wraps_streams and call.stream
-    return Spoken(sending, dialect, passes, emulated, written.loss, provider.signer, wrapped)
+    return Spoken(sending, dialect, passes, reading, unheld, written.loss, provider.signer, wrapped)
 
 
-def _emulating(facts: Facts) -> Facts:
-    """The facts for a request whose tools are emulated."""
-    quirks = facts.quirks
-    return replace(facts, quirks=replace(quirks, defaults={**quirks.defaults, **quirks.defaults_with_tools}))
+def _told(call: Call, dialect: Dialect, facts: Facts) -> tuple[Written, Reading | None, ResponseFormat | None]:
+    """A request in the target's dialect, how its answer is read back, and the form of it that is only asked for."""
+    request: Any = call.request
+    if call.operation != "chat":
+        return dialect.request_to_wire(request, facts), None, None
+    if facts.quirks.tools_by_schema and request.tools:
+        emulation = tools_by_schema(request, facts)
+    else:
+        emulation = structured.emulated(request, dialect, facts)
+    if emulation is None:
+        written, reading = dialect.request_to_wire(request, facts), None
+    else:
+        written, reading = dialect.request_to_wire(emulation.request, emulation.facts), emulation.reading
+        written = replace(written, loss=(*emulation.loss, *written.loss))
+    form: ResponseFormat | None = request.response_format
+    if form is None or not any(lost.field == "response_format" for lost in written.loss):
+        return written, reading, None
+    return written, reading or structured.reading_of(form), form  # a dialect, too, may ask for a form in words
 
 
 def _unsupported(loss: tuple[Loss, ...], target: Target) -> InvalidRequestError:
@@ -108,13 +123,18 @@ def _lost(loss: tuple[Loss, ...]) -> str:
     return "; ".join(f"{lost.field} ({lost.why})" for lost in loss)
 
 
-def _headers(call: Call, provider: Provider) -> Mapping[str, str]:
+def _moved(headers: dict[str, str], provider: Provider) -> dict[str, Any]:
+    """The caller's headers, taken out of them, that the provider has in its body."""
+    said = ((key, headers.pop(name, None)) for name, key in provider.headers_in_body.items())
+    return {key: [one.strip() for one in value.split(",")] for key, value in said if value}
+
+
+def _headers(call: Call, provider: Provider, own: Mapping[str, str]) -> Mapping[str, str]:
     target = call.target
     headers = {"content-type": "application/json", "user-agent": "trunkline", **provider.headers}
     if target.key is None and provider.needs_key:
         raise _keyless(provider)
-    if call.words is not None:
-        headers.update(call.words.headers)
+    headers.update(own)
     if call.rules.traceparent is not None:
         headers["traceparent"] = call.rules.traceparent
     headers.update(target.headers)
@@ -254,8 +274,8 @@ class _Conversation:
         if not isinstance(wire, dict):
             raise ResponseParseError("the provider answered something that is no JSON object", status=502, body=body)
         reply: AnyReply = self.spoken.dialect.reply_from_wire(cast("dict[str, Any]", wire))
-        if self.spoken.emulated:
-            reply = emulation.reply(cast("Reply", reply))
+        if self.spoken.reading is not None:
+            reply = self.spoken.reading.reply(cast("Reply", reply))
         if isinstance(reply, EmbeddingReply) and not self.spoken.passes:
             reply.encoding_format = self.call.request.encoding_format
         reply.body = body
@@ -273,7 +293,9 @@ class _Conversation:
             await passing.until_content()
             return self._streaming(receiving, passing, chunks=passing.pieces())
         decoder = dialect.decoder()
-        events = self._flow(Watched(emulation.decoder(decoder) if self.spoken.emulated else decoder), receiving)
+        if self.spoken.reading is not None:
+            decoder = self.spoken.reading.decoder(decoder)
+        events = self._flow(Watched(decoder), receiving)
         await events.until_content()
         return self._streaming(receiving, events, events=events.pieces())
 
@@ -302,6 +324,7 @@ class _Conversation:
             headers=kept_headers(headers),
             request_id=request_id(headers),
             loss=self.spoken.loss,
+            unheld=self.spoken.unheld,
             passes=self.spoken.passes,
             **content,
         )

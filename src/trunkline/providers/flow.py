@@ -23,7 +23,7 @@ DRAIN_SECONDS = 0.25
 """How long the end of the HTTP body may follow the terminal event, so that the connection can be used again."""
 
 
-NONSENSE = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
+NONSENSE = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 """What reading JSON raises whose shape no page describes."""
 
 

@@ -6,7 +6,7 @@ costs: seconds of import, milliseconds of work for each call.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from importlib import import_module
 from importlib.util import find_spec
@@ -61,20 +61,23 @@ def _package() -> ModuleType:
 
 
 def _refused(error: Exception) -> _Whole | None:
-    """The package's errors carry the status of the provider's; any other is a mistake, and not hidden."""
+    """The package's errors carry the status of the provider's, and the response with its headers; any other is a
+    mistake, and not hidden."""
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
         return None
     said = {"message": str(getattr(error, "message", error)), "type": type(error).__name__}
-    return _Whole(status, msgspec.json.encode({"error": said}))
+    headers: Any = getattr(getattr(error, "response", None), "headers", None)
+    told = {str(name).lower(): str(value) for name, value in headers.items()} if headers else {}
+    return _Whole(status, msgspec.json.encode({"error": said}), told)
 
 
 class _Whole:
     """An answer that is all there."""
 
-    def __init__(self, status: int, body: bytes) -> None:
+    def __init__(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.status = status
-        self.headers: Mapping[str, str] = {"content-type": "application/json"}
+        self.headers: Mapping[str, str] = {**(headers or {}), "content-type": "application/json"}
         self._body: bytes | None = body
 
     async def read(self) -> bytes:
@@ -95,6 +98,8 @@ class _Streaming:
         self.status = 200
         self.headers: Mapping[str, str] = {"content-type": "text/event-stream"}
         self._chunks: AsyncIterator[Any] | None = chunks
+        self._waiting: asyncio.Task[Any] | None = None
+        self._released = False
 
     async def read(self) -> bytes:
         pieces: list[bytes] = []
@@ -105,20 +110,30 @@ class _Streaming:
     async def more(self) -> bytes | None:
         if self._chunks is None:
             return None
+        self._waiting = asyncio.ensure_future(_next(self._chunks))
         try:
-            chunk = await anext(self._chunks)
-        except StopAsyncIteration:
-            self._chunks = None
-            return frame(b"[DONE]")
+            chunk = await self._waiting
+        except asyncio.CancelledError:
+            if not self._released:
+                raise
+            return None
         except Exception as error:
             self._chunks = None
             refused = _refused(error)
             if refused is None:
                 raise APIConnectionError(f"litellm broke the stream: {type(error).__name__}") from error
             return frame(await refused.read())
+        if chunk is None:
+            self._chunks = None
+            return frame(b"[DONE]")
         return frame(msgspec.json.encode(chunk.model_dump()))
 
     def release(self) -> None:
-        """Let go of the chunks; whoever makes them closes when they are collected."""
-        with contextlib.suppress(AttributeError):
-            self._chunks = None
+        """Let go of the chunks, and wake who waits for one; whoever makes them closes when they are collected."""
+        self._chunks, self._released = None, True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+
+async def _next(chunks: AsyncIterator[Any]) -> Any:
+    return await anext(chunks, None)

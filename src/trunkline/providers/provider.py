@@ -41,9 +41,13 @@ class Provider(Struct, frozen=True):
     auth: Auth = bearer
     speaks: tuple[Dialect, ...] = ()
     """Its dialects, the preferred one of each operation first."""
+    by_model: Mapping[str, str] = {}
+    """A part of models' names: the one dialect in which such models are asked."""
     quirks: Quirks = Quirks()
     headers: Mapping[str, str] = {}
     """Headers that every request carries."""
+    headers_in_body: Mapping[str, str] = {}
+    """A caller's header: the key under which this provider has what it lists."""
     paths: Mapping[str, str | tuple[str, str]] = {}
     """Dialect name: its path where that is not the dialect's own, or that of a whole answer and that of a stream.
     `{model}` and the target's options are filled in, here and in `base_url`."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from .errors import TrunklineError
 from .events import Event
@@ -19,6 +21,7 @@ from .facts import Unsupported
 from .replies import AnyReply, Loss
 from .requests import AnyRequest, Operation, Words
 from .secret import Credential, Secret
+from .tools import ResponseFormat
 from .usage import Cost, Usage
 
 
@@ -154,6 +157,12 @@ class Call:
             self._request = self._read(self.words)
         return self._request
 
+    def asking(self, request: AnyRequest) -> Call:
+        """The same call, with the same attempts and deadline, that asks something else."""
+        other = copy(self)
+        other._request, other.words = request, None
+        return other
+
 
 OutcomeKind = Literal["finished", "cut", "cancelled", "error"]
 
@@ -194,6 +203,7 @@ class Answer:
         "request_id",
         "signer",
         "target",
+        "unheld",
     )
 
     def __init__(
@@ -205,6 +215,7 @@ class Answer:
         headers: Mapping[str, str],
         request_id: str | None,
         loss: tuple[Loss, ...] = (),
+        unheld: ResponseFormat | None = None,
         passes: bool = False,
         body: bytes | None = None,
         whole: Callable[[], AnyReply] | None = None,
@@ -220,6 +231,8 @@ class Answer:
         """The provider's headers that concern a caller: request id and rate limits."""
         self.request_id = request_id
         self.loss = loss
+        self.unheld = unheld
+        """The form that the caller wants of it, where nobody held the model to it: it must be checked."""
         self.passes = passes
         """The caller's own dialect came back: `body` or `chunks` go out as they are."""
         self.body = body
@@ -248,6 +261,15 @@ class Answer:
             assert self._whole is not None, "a stream has no whole reply"
             self._reply = self._whole()
         return self._reply
+
+    def fail(self, error: TrunklineError) -> None:
+        """What came is not what was asked for, and was paid for all the same: its reply is the error."""
+
+        def broken() -> AnyReply:
+            raise error
+
+        self._whole, self._reply = broken, None
+        self.outcome = replace(self.outcome or Outcome(kind="error"), kind="error", error=error)
 
     def on_end(self, fn: Callable[[Answer, Outcome], None]) -> None:
         """Call `fn(answer, outcome)` when this answer has ended: at once if it has."""

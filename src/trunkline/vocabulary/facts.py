@@ -34,6 +34,8 @@ class Quirks(Struct, frozen=True, kw_only=True):
     """Knows the role `developer`; elsewhere it is written as `system`."""
     max_completion_tokens: bool = False
     """Always wants `max_completion_tokens` where others say `max_tokens`."""
+    schemas: bool = True
+    """The server can hold its models to a JSON schema; elsewhere it knows JSON at the most."""
     tools_by_schema: bool = False
     """Tools are emulated: the answer is constrained to a JSON schema that holds the call."""
     reasoning_key: str | None = None
@@ -54,6 +56,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Whose signatures (of reasoning, of calls) are good here: a message signed by another is sent without them."""
     only: str | None = None
     """The one dialect in which its provider lets the model be asked; None: any that it speaks."""
+    maker: str | None = None
+    """Who made the model, in one word, where its name tells: some APIs have settings of a maker's own."""
     max_output: int | None = None
     """The most tokens the model can generate, where known."""
     sampling: bool = True

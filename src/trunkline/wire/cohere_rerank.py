@@ -1,7 +1,7 @@
 """Rerank as Cohere made it and others took it over: documents in the order of their relevance to a query.
 
-Voyage's cousin says `top_k` and answers under `data`; an answer is written for a caller in Cohere's form.
-Source: docs.cohere.com/reference/rerank, docs.voyageai.com/reference/reranker-api.
+Some who took it over say `top_k` and answer under `data`, as Voyage does (`voyage_rerank`): that is read too.
+Source: docs.cohere.com/reference/rerank.
 """
 
 from __future__ import annotations
@@ -104,6 +104,10 @@ def _usage(body: Json) -> Usage | None:
     return Usage(input=int(tokens), extra={"search_units": searches} if searches else {})
 
 
+def _counted(usage: Usage | None) -> Json:
+    return {"meta": {"tokens": {"input_tokens": usage.input}}} if usage is not None and usage.input else {}
+
+
 def reply_to_wire(reply: RerankReply) -> Json:
     """Write a ranking for a caller."""
     own = reply.dialect == name
@@ -112,6 +116,6 @@ def reply_to_wire(reply: RerankReply) -> Json:
         document = {} if one.document is None else {"document": one.document}
         results.append({**document, "index": one.index, "relevance_score": one.score, **(one.extra if own else {})})
     known = {key: value for key, value in (("id", reply.id), ("model", reply.model)) if value is not None}
-    extra = fields.said(reply.extra) if own else {}
+    extra = fields.said(reply.extra) if own else _counted(reply.usage)
     listed = reply.extra.get("~listed", "results") if own else "results"
     return {**known, listed: as_array(results, "results"), **extra}

@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import (
@@ -32,6 +33,7 @@ from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, ToolChoice
 
 from .fields import an_object
+from .schemas import refers_to_itself
 
 INSTRUCTIONS = frozenset({"system", "developer"})
 """Roles that instruct the model."""
@@ -68,6 +70,10 @@ def at_home(
         extra=extra,
     )
     return crossed, tuple(border.losses.values())
+
+
+WHOLE = "~whole"
+"""Notes a part without which nothing would be asked: it crosses to nobody."""
 
 
 class _Border:
@@ -249,6 +255,13 @@ class _Border:
         if part.dialect == self.dialect and not self.foreign:
             return part
         kind = an_object(part.body).get("type", "part")
+        if WHOLE in part.extra:
+            raise InvalidRequestError(
+                f"only the API it came from takes this {kind}, and without it nothing is left to ask: "
+                "say it in a way that other APIs have, or name a target that speaks that API",
+                param=str(kind),
+                code="unsupported_parameter",
+            )
         self.losses.setdefault(where, Loss(where, f"only the API it came from has this {kind}", "opaque"))
         return None
 
@@ -290,6 +303,9 @@ class _Border:
 
     def form(self, form: ResponseFormat) -> ResponseFormat | None:
         if form.kind != "text" and self.lost(form.kind, "response_format", "this API answers in no certain form"):
+            return None
+        if form.kind == "schema" and self.says["schema_recursive"] == "lost" and refers_to_itself(form.schema or {}):
+            self.lost("schema_recursive", "response_format", "this API takes no schema that refers to itself")
             return None
         return form
 

@@ -1,21 +1,23 @@
-"""Emulation: tools for a model that has none, by a JSON schema that its answer must fit.
+"""Emulation: what a target cannot be told, told in another way; here tools, by a schema that the answer must fit.
 
-Owns the way a tool is put into words and its call is read back. The runtime constrains the grammar, so the answer is
-always of the form below; whether it is wise is up to the model. Used where a row says `tools_by_schema`. The wording
-was measured on the embedded model (docs/local.md): the key `tool` comes first, the way out has the same first key, and
-examples help more than explanations.
+Owns what an emulation is, and one of the two there are (the other is `structured`): the way a tool is put into words
+and its call is read back. The runtime constrains the grammar, so the answer is always of the form below; whether it is
+wise is up to the model. Used where a row says `tools_by_schema`. The wording was measured on the embedded model
+(docs/local.md): the key `tool` comes first, the way out has the same first key, and examples help more than
+explanations.
 
     {"tool": "get_weather", "arguments": {"city": "Paris"}}
-    {"tool": "none", "answer": "…"}                            where it may answer in words
+    {"tool": "none", "answer": "…"}                            where it may answer; in the caller's form, if it has one
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from zlib import crc32
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from trunkline.vocabulary.events import (
@@ -25,14 +27,56 @@ from trunkline.vocabulary.events import (
     TextDelta,
     ToolCallStarted,
 )
+from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import Message, said, system_text
 from trunkline.vocabulary.parts import AnyPart, Text, ToolCall, ToolResult
 from trunkline.vocabulary.protocols import Decoder, Json
-from trunkline.vocabulary.replies import Choice, Reply
+from trunkline.vocabulary.replies import Choice, Loss, Reply
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import ResponseFormat, Tool, ToolChoice
 
+from . import schemas
 from .fields import an_object
+
+
+class Reading(Struct, frozen=True):
+    """How the answer to an emulated request is read back as what was asked for."""
+
+    reply: Callable[[Reply], Reply]
+    """A whole one."""
+    decoder: Callable[[Decoder], Decoder]
+    """A stream: the decoder of its dialect, with this one around it."""
+
+
+class Emulation(Struct, frozen=True):
+    """A request that its target cannot be told, told in another way."""
+
+    request: Request
+    """What is asked instead."""
+    facts: Facts
+    reading: Reading | None
+    """None: the answer is what it would have been."""
+    loss: tuple[Loss, ...] = ()
+
+
+def tools_by_schema(asked: Request, facts: Facts) -> Emulation:
+    """The request without tools, for a target that can be held to a schema."""
+    quirks = facts.quirks
+    with_tools = replace(quirks, defaults={**quirks.defaults, **quirks.defaults_with_tools})
+    plain = request(asked)
+    reading = None if plain.response_format is asked.response_format else Reading(reply, decoder)
+    return Emulation(plain, replace(facts, quirks=with_tools), reading, _unsaid(asked.messages))
+
+
+def _unsaid(messages: Sequence[Message]) -> tuple[Loss, ...]:
+    """What results of tools hold beside words."""
+    for at, message in enumerate(messages):
+        for part in message.parts:
+            if isinstance(part, ToolResult) and any(not isinstance(one, Text) for one in part.parts):
+                why = "results of tools are told in words to this model"
+                return (Loss(f"messages[{at}].content", why, "tool_result_media"),)
+    return ()
+
 
 NONE = "none"
 
@@ -59,39 +103,68 @@ def request(asked: Request) -> Request:
         return plain
     if choice.mode == "tool":
         tools = [tool for tool in tools if tool.name == choice.name] or tools
+    elif choice.allowed:
+        tools = [tool for tool in tools if tool.name in choice.allowed] or tools
     may_answer = choice.mode == "auto"
-    shown = (*_instruction(told, tools, may_answer), *(message for message in told if message.role not in _SYSTEM))
-    return replace(plain, response_format=ResponseFormat("schema", _schema(tools, may_answer), "call"), messages=shown)
+    answer = _answer(asked.response_format) if may_answer else None
+    shown = (*_instruction(told, tools, answer), *(message for message in told if message.role not in _SYSTEM))
+    schema = _schema(tools, answer)
+    return replace(plain, response_format=ResponseFormat("schema", schema, "call"), messages=shown)
 
 
 _SYSTEM = frozenset({"system", "developer"})
 
 
-def _schema(tools: Sequence[Tool], may_answer: bool) -> Json:
-    forms = [_object({"tool": {"const": tool.name}, "arguments": tool.parameters}) for tool in tools]
-    if may_answer:
-        forms.append(_object({"tool": {"const": NONE}, "answer": {"type": "string"}}))
-    return forms[0] if len(forms) == 1 else {"anyOf": forms}
+def _answer(form: ResponseFormat | None) -> Json:
+    """The schema of an answer: plain words, or what the caller wants."""
+    if form is None or form.kind == "text":
+        return _WORDS
+    return form.schema or {"type": "object"}
+
+
+_WORDS: Json = {"type": "string"}
+
+
+def _schema(tools: Sequence[Tool], answer: Json | None) -> Json:
+    """What the model may say: a call, or an answer, where there may be one."""
+    definitions: Json = {}
+    forms: list[Json] = []
+    for tool in tools:
+        forms.append(_object({"tool": {"const": tool.name}, "arguments": _lifted(tool.parameters, definitions)}))
+    if answer is not None:
+        forms.append(_object({"tool": {"const": NONE}, "answer": _lifted(answer, definitions)}))
+    schema = forms[0] if len(forms) == 1 else {"anyOf": forms}
+    return {**schema, "$defs": definitions} if definitions else schema
+
+
+def _lifted(schema: Json, definitions: Json) -> Json:
+    """A schema that stands in another one: its references look for their definitions at the top of the whole."""
+    plain = schemas.inlined(schema)
+    definitions.update(plain.get("$defs", {}))
+    return {key: value for key, value in plain.items() if key != "$defs"}
 
 
 def _object(properties: Json) -> Json:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _instruction(messages: Sequence[Message], tools: Sequence[Tool], may_answer: bool) -> list[Message]:
+def _instruction(messages: Sequence[Message], tools: Sequence[Tool], answer: Json | None) -> list[Message]:
     """The system prompt that names the tools, and turns that show how they are called."""
     lines = [system_text(messages) or "You are a helpful assistant.", "You can call these functions:"]
     for tool in tools:
         function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
         lines.append(msgspec.json.encode(function).decode())
     rule = 'If a function helps to answer, call it: {"tool": name, "arguments": {...}}.'
-    if may_answer:
+    in_words = answer == _WORDS
+    if in_words:
         rule += ' If the user just talks or asks something else, answer: {"tool": "none", "answer": "..."}.'
+    elif answer is not None:
+        rule += ' Else answer: {"tool": "none", "answer": {...}}.'
     lines.append(rule)
     turns = [said("system", "\n".join(lines))]
-    for question, answer in _EXAMPLES:
-        if may_answer or answer["tool"] != NONE:
-            turns += [said("user", question), said("assistant", msgspec.json.encode(answer).decode())]
+    for question, reaction in _EXAMPLES:
+        if in_words or reaction["tool"] != NONE:
+            turns += [said("user", question), said("assistant", msgspec.json.encode(reaction).decode())]
     return turns
 
 
@@ -104,7 +177,8 @@ def _told(messages: Sequence[Message]) -> tuple[Message, ...]:
         for part in message.parts:
             if isinstance(part, ToolResult):
                 name = names.get(part.call_id, "a tool")
-                told.append(said("assistant", f"I looked it up with {name}. It says: {part.text}"))
+                result = f"That failed: {part.text}" if part.is_error else f"It says: {part.text}"
+                told.append(said("assistant", f"I looked it up with {name}. {result}"))
         if rest:
             told.append(replace(message, parts=rest))
     if any(isinstance(part, ToolResult) for part in messages[-1].parts) and told[-1].role == "assistant":
@@ -134,7 +208,8 @@ def _meant(text: str, choice: int) -> tuple[AnyPart, ...]:
     if isinstance(name := form.get("tool"), str) and name != NONE:
         arguments = msgspec.json.encode(form.get("arguments", {})).decode()
         return (ToolCall(f"call_{choice}_{crc32(text.encode()):08x}", name, arguments),)
-    return (Text(str(form.get("answer", text))),)
+    answer = form.get("answer", text)
+    return (Text(answer if isinstance(answer, str) else msgspec.json.encode(answer).decode()),)
 
 
 def _finish(parts: tuple[AnyPart, ...], finish: str | None) -> str | None:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.facts import Facts
-from trunkline.vocabulary.parts import CacheMark
+from trunkline.vocabulary.parts import CacheMark, ToolCall
 from trunkline.vocabulary.protocols import Json, Seen, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Settings, Words
@@ -182,6 +182,20 @@ def as_count(value: Any, path: str) -> int:
 def an_object(value: Any) -> Json:
     """`value` if it is an object, else an empty one: for words of a provider that may or may not be there."""
     return cast("Json", value) if isinstance(value, dict) else {}
+
+
+UNREADABLE = "INVALID_JSON"
+"""Where the text of arguments stands that are no object (docs.anthropic.com, …/fine-grained-tool-streaming)."""
+
+
+def arguments_of(call: ToolCall) -> Json:
+    """A call's arguments as an object; none at all is an empty one. Text that is none (cut, or garbled by the model) is
+    not thrown away, nor is a whole conversation refused for what a model once wrote."""
+    try:
+        value: Any = msgspec.json.decode(call.arguments) if call.arguments.strip() else {}
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        value = None
+    return cast("Json", value) if isinstance(value, dict) else {UNREADABLE: call.arguments}
 
 
 def plain_text(data: str) -> str | None:

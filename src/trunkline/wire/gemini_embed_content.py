@@ -1,4 +1,7 @@
-"""Gemini's embedContent: one text to one vector, for callers and models that know no other (`gemini_embeddings`)."""
+"""Gemini's embedContent: one text to one vector, for callers and models that know no other (`gemini_embeddings`).
+
+Source: ai.google.dev/api/embeddings.
+"""
 
 from __future__ import annotations
 

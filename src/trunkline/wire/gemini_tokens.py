@@ -64,7 +64,7 @@ def request_to_wire(request: Request, facts: Facts) -> Written:
     body = written.body
     wrapped = request.extra.get(_WRAPPED) if own else None
     if wrapped is not None:
-        model = {} if wrapped["model"] is None else {"model": f"models/{facts.model}"}
+        model = {} if wrapped["model"] is None else {"model": wrapped["model"]}
         return Written({wrapped["key"]: {**model, **body}}, written.loss)
     if own:
         return written

@@ -49,6 +49,7 @@ TOOLS: Mapping[str, str] = {
     "choice_allowed": "`tool_choice`: one of certain tools",
     "json": "an answer in JSON",
     "schema": "an answer that fits a JSON schema",
+    "schema_recursive": "… that refers to itself",
 }
 """Tools and the form of the answer."""
 
@@ -72,6 +73,7 @@ OWN: Mapping[str, str] = {
     "extra": "unknown keys",
     "target": "what a provider's row or a model refuses",
     "range": "values beyond the API's range",
+    "order": "where images stand among texts",
 }
 """What never crosses from one dialect to another, and what depends on more than the dialect: always a loss."""
 

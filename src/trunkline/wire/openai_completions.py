@@ -24,7 +24,7 @@ from trunkline.vocabulary.requests import Operation, Request, Words
 from trunkline.vocabulary.usage import Usage
 
 from . import fields, matrix
-from .crossing import at_home
+from .crossing import WHOLE, at_home
 from .fields import Field, an_object, as_array, as_flag, as_object, text_at
 from .openai_chat import broken, error_from_wire, error_to_wire, glance
 from .openai_chat.errors import hidden_error
@@ -87,7 +87,7 @@ def _prompt_from_wire(prompt: Any) -> AnyPart:
         case [str(only)]:
             return Text(only, extra={"~listed": True})
         case _:
-            return Opaque(name, {"type": "prompt", "prompt": as_array(prompt, "prompt")})
+            return Opaque(name, {"type": "prompt", "prompt": as_array(prompt, "prompt")}, extra={WHOLE: True})
 
 
 def request_to_wire(request: Request, facts: Facts) -> Written:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import sys
-from array import array
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -21,6 +18,8 @@ from trunkline.vocabulary.usage import Usage
 from . import fields
 from .fields import an_object, array_at, as_array, as_object, text_at, words_to_wire
 from .openai_chat import error_from_wire, error_to_wire
+from .vectors import packed as pack
+from .vectors import vector_of
 
 name: Literal["openai_embeddings"] = "openai_embeddings"
 operation: Operation = "embeddings"
@@ -85,7 +84,7 @@ def reply_from_wire(body: Json) -> EmbeddingReply:
         body.pop("object", None)
         return EmbeddingReply(
             model=body.pop("model", None),
-            vectors=tuple(_vector(entry.get("embedding")) for entry in entries),
+            vectors=tuple(vector_of(entry.get("embedding"), "data[].embedding") for entry in entries),
             encoding_format="base64" if packed else None,
             usage=_usage(an_object(usage)) if usage else None,
             id=body.pop("id", None),
@@ -96,23 +95,6 @@ def reply_from_wire(body: Json) -> EmbeddingReply:
         raise ResponseParseError(f"the provider's answer cannot be read: {error}", dialect=name) from None
 
 
-def _vector(value: Any) -> tuple[float, ...]:
-    if isinstance(value, str):
-        return tuple(_swapped(array("f", base64.b64decode(value))))
-    return tuple(float(number) for number in as_array(value, "data[].embedding"))
-
-
-def _packed(vector: tuple[float, ...]) -> str:
-    return base64.b64encode(_swapped(array("f", vector)).tobytes()).decode()
-
-
-def _swapped(numbers: array[float]) -> array[float]:
-    """The same numbers between this machine's order of bytes and the wire's, which is little-endian."""
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
-
-
 def reply_to_wire(reply: EmbeddingReply) -> Json:
     """Write vectors for a caller, in the form that they are wanted in."""
     own = reply.dialect == name
@@ -120,7 +102,7 @@ def reply_to_wire(reply: EmbeddingReply) -> Json:
     body: Json = {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": at, "embedding": _packed(vector) if packed else list(vector)}
+            {"object": "embedding", "index": at, "embedding": pack(vector) if packed else list(vector)}
             for at, vector in enumerate(reply.vectors)
         ],
         "model": reply.model or "",

@@ -1,4 +1,4 @@
-"""Registry: every dialect there is, for whoever must go through them all: the matrix, tests, reports."""
+"""Registry: every chat dialect there is, for whoever must go through them all: the matrix, tests, reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from trunkline.vocabulary.protocols import StreamingDialect
 
 from . import (
     anthropic_messages,
+    bedrock_converse,
+    cohere_chat,
     gemini,
+    ollama_chat,
     openai_chat,
     openai_completions,
     openai_responses,
@@ -17,6 +20,9 @@ CHAT: tuple[StreamingDialect, ...] = (
     openai_responses,
     anthropic_messages,
     gemini,
+    bedrock_converse,
+    cohere_chat,
+    ollama_chat,
     openai_completions,
 )
 """The dialects in which a model is talked to."""

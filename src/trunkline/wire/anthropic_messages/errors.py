@@ -61,6 +61,9 @@ _BY_STATUS: Mapping[int, str] = {status: kind for kind, status in STATUS.items()
 _TELLING = frozenset({403, 413})
 """Statuses that say more than the class of an error does."""
 
+_KEPT = frozenset({405, 415})
+"""Statuses of requests that are wrong as HTTP: the API has no type for them."""
+
 
 def error_from_wire(status: int, headers: Mapping[str, str], body: bytes) -> TrunklineError:
     """Read a provider's refusal as the kind of error it is."""
@@ -79,7 +82,7 @@ def error_to_wire(error: TrunklineError) -> Refused:
         status, body = status_of(error), error.body
     else:
         kind = _type_of(error)
-        status = status_of(error) if kind == "api_error" else STATUS[kind]
+        status = status_of(error) if kind == "api_error" or error.status in _KEPT else STATUS[kind]
         body = msgspec.json.encode(envelope(error))
     headers = {"content-type": "application/json", **error.headers}
     if error.retry_after is not None and "retry-after" not in headers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -29,6 +29,7 @@ from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
 from trunkline.wire.fields import (
     an_object,
+    arguments_of,
     as_array,
     as_flag,
     as_object,
@@ -187,7 +188,7 @@ def part_to_wire(part: AnyPart, where: str, losses: list[Loss]) -> Json | None:
             )
             return None
         case ToolCall():
-            wire = {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_of(part, where)}
+            wire = {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_of(part)}
         case ToolResult():
             wire = _tool_result_to_wire(part, where, losses)
         case Refusal():
@@ -208,21 +209,6 @@ def _cite(wire: Json, citations: Sequence[Citation], where: str, losses: list[Lo
         wire["citations"] = own
     if len(own) < len(citations):
         losses.append(Loss(f"{where}.citations", "sources are quoted in the words of another API", "citations"))
-
-
-def arguments_of(call: ToolCall, where: str) -> Json:
-    """A call's arguments as the object that this API wants; none at all is an empty one."""
-    try:
-        value: Any = msgspec.json.decode(call.arguments) if call.arguments.strip() else {}
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise InvalidRequestError(
-            f"{where}: the arguments of {call.name} must be a JSON object, not {call.arguments[:80]!r}",
-            param=where,
-            code="invalid_value",
-        )
-    return cast("Json", value)
 
 
 def _tool_result_to_wire(part: ToolResult, where: str, losses: list[Loss]) -> Json:

@@ -12,14 +12,14 @@ from msgspec.structs import replace
 
 from trunkline.vocabulary.errors import InvalidRequestError, ResponseParseError
 from trunkline.vocabulary.messages import Message
-from trunkline.vocabulary.parts import AnyPart, Refusal, Text, Thinking, ToolCall
+from trunkline.vocabulary.parts import AnyPart, Refusal, Text, Thinking
 from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire.fields import an_object, as_array, said
 
 from .errors import hidden_error
-from .messages import arguments_of, content_from_wire, name, part_to_wire
+from .messages import content_from_wire, name, part_to_wire
 
 FINISH: Mapping[str, str] = {
     "end_turn": "stop",
@@ -190,19 +190,8 @@ def _block(part: AnyPart, *, own: bool) -> Json | None:
         return None
     if type(part) is Thinking and part.redacted is None and part.dialect != name:
         return {"type": "thinking", "thinking": part.text, "signature": ""}
-    if type(part) is ToolCall:
-        part = _parsable(part)
     wire = part_to_wire(part, "content", [])
     return wire if own or wire is None else {key: wire[key] for key in wire if key not in part.extra}
-
-
-def _parsable(call: ToolCall) -> ToolCall:
-    """A call whose arguments are cut or garbled comes as the API's pages say (…/fine-grained-tool-streaming)."""
-    try:
-        arguments_of(call, "content")
-    except InvalidRequestError:
-        return replace(call, arguments=msgspec.json.encode({"INVALID_JSON": call.arguments}).decode())
-    return call
 
 
 def new_id() -> str:

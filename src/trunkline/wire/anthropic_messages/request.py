@@ -28,6 +28,7 @@ from trunkline.wire.fields import (
     mark_cache,
     text_at,
 )
+from trunkline.wire.structured import instruction
 
 from .messages import content_from_wire, message_from_wire, name, system_to_wire, turns_to_wire
 from .schema import fit
@@ -91,8 +92,6 @@ ai.google.dev/gemini-api/docs/openai names; beyond 32,000 the API's own page adv
 
 EFFORTS: Mapping[str, str] = {"minimal": "low"}
 """OpenAI's efforts that have another name here; the others are `low`, `medium`, `high`, `xhigh` and `max`."""
-
-JSON_ONLY = "Answer with a single JSON object and nothing else: no introduction, no code fence."
 
 
 def request_from_wire(body: Json) -> Request:
@@ -296,8 +295,9 @@ class _Writer:
             Loss("response_format", "emulated: the API has no JSON mode, the system prompt asks for it", "json")
         )
         system = self.body.get("system")
-        ours = {"type": "text", "text": JSON_ONLY}
-        self.body["system"] = [*system, ours] if isinstance(system, list) else _paragraphs(system, JSON_ONLY)
+        words = instruction(form)
+        ours = {"type": "text", "text": words}
+        self.body["system"] = [*system, ours] if isinstance(system, list) else _paragraphs(system, words)
 
     def _thinking(self) -> None:
         reasoning = self.request.settings.reasoning

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
-from trunkline.vocabulary.errors import CutOff, ResponseParseError, TrunklineError
+from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.events import (
     ArgumentsDelta,
     Cited,
@@ -36,7 +36,8 @@ from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire.fields import an_object
-from trunkline.wire.sse import Frames, data_of, frame
+from trunkline.wire.sse import data_of, frame
+from trunkline.wire.streams import StreamReader, StreamWatcher
 
 from .errors import envelope, hidden_error
 from .messages import citation_from_wire, name, part_from_wire, part_to_wire
@@ -55,7 +56,7 @@ def encoder(request: Request) -> MessagesEncoder:
 
 def tap(words: Words) -> MessagesTap:
     """A watcher for the stream that answers `words` and passes through. Usage comes in any case."""
-    return MessagesTap()
+    return MessagesTap(MessagesDecoder())
 
 
 def broken(error: TrunklineError) -> bytes:
@@ -76,45 +77,20 @@ class _Block:
         """The pieces of a tool's input."""
 
 
-class MessagesDecoder:
-    """Reads a provider's stream. An error in it is raised once what came before has been handed on."""
+class MessagesDecoder(StreamReader):
+    """Reads a provider's stream."""
+
+    dialect = name
 
     def __init__(self) -> None:
-        self._frames = Frames()
+        super().__init__()
         self._blocks: dict[int, _Block] = {}
         self._calls = 0
         self._usage: Json = {}
-        self._ended = False
-        self._broken: TrunklineError | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete."""
-        return self._read([data_of(piece) for piece in self._frames.feed(data)])
-
-    def close(self) -> list[Event]:
-        """The last events; CutOff where the stream did not end properly."""
-        events: list[Event] = []
-        with contextlib.suppress(ResponseParseError):  # half an event: the missing terminal says so below
-            events = self._read([data_of(self._frames.close() + b"\n\n")])
-        if self._broken is not None and not events:
-            raise self._broken
-        if not self._ended:
-            raise CutOff("the stream ended before the answer was complete", dialect=name)
-        return events
-
-    def _read(self, pieces: list[bytes]) -> list[Event]:
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for data in pieces:
-                if data and not self._ended:
-                    self._event(_parsed(data), events)
-        except TrunklineError as error:
-            if not events:
-                raise
-            self._broken = error
-        return events
+    def _take(self, piece: bytes, events: list[Event]) -> None:
+        if data := data_of(piece):
+            self._event(self._object(data), events)
 
     def _event(self, event: Json, events: list[Event]) -> None:
         match event.get("type"):
@@ -222,16 +198,6 @@ _FRAMING = frozenset({"id", "type", "role", "model", "content", "stop_reason", "
 _CALL = frozenset({"type", "id", "name", "input"})
 _GROWING = frozenset({"text", "thinking", "tool_use"})
 """Kinds of block that a reader sees grow; the others are handed on whole."""
-
-
-def _parsed(data: bytes) -> Json:
-    try:
-        event: Any = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise ResponseParseError("the stream holds an event that is no JSON", dialect=name, body=data) from None
-    if not isinstance(event, dict):
-        raise ResponseParseError("the stream holds an event that is no object", dialect=name, body=data)
-    return cast("Json", event)
 
 
 def _input(written: str) -> Any:
@@ -428,72 +394,7 @@ def _frame(body: Json) -> bytes:
     return frame(msgspec.json.encode(body), body["type"])
 
 
-_NOTABLE = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error)"')
-"""What an event must hold to be worth decoding once the first content is known. Inside a JSON string the quotes are
-escaped, so text cannot look like this; should it ever, the decoder tells."""
+class MessagesTap(StreamWatcher):
+    """Watches a stream that passes through."""
 
-
-class MessagesTap:
-    """Watches a stream that passes through: whole frames go on as they came."""
-
-    def __init__(self) -> None:
-        self.content = False
-        self.ended = False
-        self.usage: Usage | None = None
-        self.finish: str | None = None
-        self.tier: str | None = None
-        self._frames = Frames()
-        self._decoder = MessagesDecoder()
-        self._broken: TrunklineError | None = None
-
-    def feed(self, data: bytes) -> bytes:
-        """The whole frames among these bytes. An error is raised once what came before has been passed on."""
-        if self._broken is not None:
-            raise self._broken
-        frames = self._frames.feed(data)
-        whole = b"".join(frames)
-        if self.content and not _NOTABLE.search(whole):
-            return whole
-        return self._watch(frames)
-
-    def close(self) -> bytes:
-        """What is left at the end; CutOff where the stream did not end properly."""
-        if self._broken is not None:
-            raise self._broken
-        rest = self._frames.close()
-        with contextlib.suppress(ResponseParseError):  # half an event: the missing terminal says so below
-            self._watch([rest + b"\n\n"])
-        if self._broken is not None:
-            raise self._broken
-        if not self.ended:
-            raise CutOff("the stream ended before the answer was complete", dialect=name)
-        return rest
-
-    def _watch(self, frames: list[bytes]) -> bytes:
-        seen: list[bytes] = []
-        try:
-            for piece in frames:
-                if not self.content or _NOTABLE.search(piece):
-                    self._note(self._decoder.feed(piece))
-                seen.append(piece)
-        except TrunklineError as error:
-            if not seen:
-                raise
-            self._broken = error
-        return b"".join(seen)
-
-    def _note(self, events: list[Event]) -> None:
-        for event in events:
-            if event.content:
-                self.content = True
-            match event:
-                case Finished():
-                    self.finish = event.finish
-                case Started():
-                    self.tier = event.extra.get("service_tier")
-                case UsageReported():
-                    self.usage = event.usage
-                case Ended():
-                    self.ended = True
-                case _:
-                    pass
+    notable = re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|message_stop|error)"')

@@ -13,11 +13,11 @@ from trunkline.vocabulary.protocols import Written
 from trunkline.vocabulary.requests import Operation, Words
 from trunkline.wire import fields
 
-from .encoder import broken, encoder
 from .errors import error_from_wire, error_to_wire
 from .reply import glance, reply_from_wire, reply_to_wire
 from .request import request_from_wire, request_to_wire, says
 from .stream import decoder, tap
+from .writing import broken, encoder
 
 name: Literal["bedrock_converse"] = "bedrock_converse"
 operation: Operation = "chat"

@@ -6,12 +6,11 @@ Notes: `~json`, `~guard`, `~search` and `~cited` say that a text stood in anothe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.parts import (
     AnyPart,
     Audio,
@@ -29,7 +28,8 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import an_object, as_array, as_object, as_text, text_at
+from trunkline.wire.fields import an_object, arguments_of, as_array, as_object, as_text, text_at
+from trunkline.wire.fields import said as public
 
 from .media import Names, media_from_wire, media_to_wire, name, opaque, pieces
 
@@ -93,7 +93,7 @@ def _tool_result_from_wire(body: Json, where: str) -> AnyPart:
     call_id, status = text_at(inside, "toolUseId", where), inside.pop("status", None)
     content = as_array(inside.pop("content", None) or [], f"{where}.content")
     parts = tuple(_result_part_from_wire(one, f"{where}.content[{at}]") for at, one in enumerate(content))
-    note: Extra = {"~status": status} if status not in {None, "error"} else {}
+    note: Extra = {"~status": status} if status not in (None, "error") else {}
     return ToolResult(call_id, parts, status == "error", extra={**inside, **note})
 
 
@@ -187,11 +187,6 @@ _READERS: Mapping[str, Callable[[Json, str], AnyPart | None]] = {
 }
 
 
-def public(extra: Extra) -> Json:
-    """Unknown keys, without our notes."""
-    return {key: value for key, value in extra.items() if key[0] != "~"} if extra else extra
-
-
 def part_to_wire(part: AnyPart, where: str, losses: list[Loss], names: Names | None = None) -> Json | None:
     """Write one part as a block; what this API cannot say is lost. `names` fits the names of documents; without it the
     caller spoke this dialect, and all goes as it was."""
@@ -209,7 +204,7 @@ def part_to_wire(part: AnyPart, where: str, losses: list[Loss], names: Names | N
             signed = {} if part.signature is None else {"signature": part.signature}
             wire = {"reasoningContent": {"reasoningText": {"text": part.text, **signed, **public(part.extra)}}}
         case ToolCall():
-            said = {"toolUseId": part.id, "name": part.name, "input": arguments_of(part, where)}
+            said = {"toolUseId": part.id, "name": part.name, "input": arguments_of(part)}
             wire = {"toolUse": {**said, **public(part.extra)}}
         case ToolResult():
             wire = {"toolResult": _tool_result_to_wire(part, where, losses, names)}
@@ -264,16 +259,3 @@ def _tool_result_to_wire(part: ToolResult, where: str, losses: list[Loss], names
 def is_blank(part: AnyPart) -> bool:
     """Text without a visible character, which the API refuses and which says nothing."""
     return type(part) is Text and not part.citations and not part.text.strip()
-
-
-def arguments_of(call: ToolCall, where: str) -> Json:
-    """A call's arguments as the object that this API wants; none at all is an empty one."""
-    nothing: Json = {}
-    held: tuple[Any] | None = _parsed(call.arguments) if call.arguments.strip() else (nothing,)
-    if held is None or not isinstance(held[0], dict):
-        raise InvalidRequestError(
-            f"{where}: the arguments of {call.name} must be a JSON object, not {call.arguments[:80]!r}",
-            param=where,
-            code="invalid_value",
-        )
-    return cast("Json", held[0])

@@ -1,8 +1,8 @@
 """Makers: what the models of one maker take beyond Converse's own settings, in `additionalModelRequestFields`.
 
-A model's id names its maker (docs.aws.amazon.com/bedrock/latest/userguide/models-supported.html): `us.anthropic.…`,
-`amazon.…`; that of an application's own inference profile does not. A key that a model does not know is refused
-("extraneous key is not permitted"), so whoever is not listed here gets none.
+Who made a model reaches a writer as `Facts.maker`, for the ids of most models tell; that of an application's own
+inference profile does not. A key that a model does not know is refused ("extraneous key is not permitted"), so whoever
+is not listed here gets none.
 """
 
 from __future__ import annotations
@@ -72,17 +72,13 @@ class Maker(Struct, frozen=True):
     think: Callable[[Thought], None] | None = None
 
 
-def maker_of(model: str) -> Maker | None:
-    """The maker whom a model's id names; None where it names none."""
-    words = model.rpartition("/")[2].lower().split(".")
-    return next((MAKERS[word] for word in words if word in MAKERS), None)
-
-
 def _think_in_tokens(said: Thought) -> None:
     """Claude's thinking: a budget below `maxTokens`, or, with newer models, as much as they see fit."""
     if said.facts.adaptive_thinking:
         return _think_at_will(said)
     if said.off:
+        if said.facts.reasoning:
+            said.additional["thinking"] = {"type": "disabled"}
         return None
     if said.forced:
         return said.lose("the model does not think when it is told which tool to call")

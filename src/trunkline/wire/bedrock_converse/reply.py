@@ -17,7 +17,7 @@ from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire.fields import an_object, as_object
 
-from .blocks import arguments_of, content_from_wire, part_to_wire, public
+from .blocks import content_from_wire, part_to_wire, public
 from .errors import hidden_error
 from .media import Names, name
 
@@ -188,20 +188,11 @@ def shown(parts: Iterable[AnyPart]) -> Iterable[AnyPart]:
             case Text(text="", citations=()) | Opaque() | ToolResult():
                 pass
             case ToolCall():
-                yield parsable(replace(part, extra={}))
+                yield replace(part, extra={})
             case Image() | Audio() | File() if part.source.data is None:
                 pass
             case _:
                 yield replace(part, extra={}) if part.extra else part
-
-
-def parsable(call: ToolCall) -> ToolCall:
-    """A call whose arguments were cut or garbled, as an object that says so."""
-    try:
-        arguments_of(call, "content")
-    except InvalidRequestError:
-        return replace(call, arguments=msgspec.json.encode({"INVALID_JSON": call.arguments}).decode())
-    return call
 
 
 class _Glance(Struct, rename="camel"):

@@ -20,15 +20,16 @@ from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request, Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat
 from trunkline.wire import fields, matrix
-from trunkline.wire.anthropic_messages.schema import fit
 from trunkline.wire.crossing import INSTRUCTIONS, at_home
 from trunkline.wire.fields import Field, as_array, as_count, as_flag, as_object, as_text, text_at
+from trunkline.wire.structured import instruction
 
 from . import tools
 from .blocks import content_from_wire, public
-from .makers import Thought, maker_of
+from .makers import MAKERS, Thought
 from .media import name
 from .messages import Conversation, message_from_wire, own_to_wire
+from .schema import fit
 
 
 def _tier(value: Any) -> str:
@@ -48,12 +49,11 @@ SETTINGS = (
 
 says = matrix.says(
     SETTINGS,
-    native="text image_data audio file_data file_text cache tools tool_strict tool_result_media tool_result_error"
-    " reasoning_effort reasoning_budget reasoning_adaptive",
-    translated="system refusal tool_call tool_result choice_required choice_tool schema reasoning_off",
-    emulated="json choice_none file_name",
+    native="text image_data audio file_data file_text cache tools tool_strict tool_result_media tool_result_error",
+    translated="system refusal tool_call tool_result choice_required choice_tool schema",
+    emulated="json choice_none file_name top_k reasoning_effort reasoning_budget reasoning_adaptive reasoning_off",
 )
-"""`top_k`, cache marks and thinking depend on the model (`makers`)."""
+"""`top_k` and thinking are said to the models of those makers whose words for it are known (`makers`)."""
 
 TIERS = frozenset({"default", "flex", "priority", "reserved"})
 """The service tiers (API_runtime_ServiceTier.html): three are OpenAI's words too, and `auto` is saying nothing."""
@@ -61,8 +61,6 @@ TIERS = frozenset({"default", "flex", "priority", "reserved"})
 MOST_METADATA = 16
 _METADATA = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}")
 """What the API takes of keys and values (API_runtime_Converse.html, requestMetadata)."""
-
-JSON_ONLY = "Answer with a single JSON object and nothing else: no introduction, no code fence."
 
 
 def request_from_wire(body: Json) -> Request:
@@ -165,7 +163,7 @@ def _form_from_wire(output: Json, body: Json) -> ResponseFormat | None:
             )
     try:
         schema: Any = msgspec.json.decode(text)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         schema = None
     where = "outputConfig.textFormat.structure.jsonSchema.schema"
     body["~schema"] = text
@@ -252,7 +250,7 @@ class _Writer(_Own):
         request, losses = at_home(request, facts, name, says)
         super().__init__(request, facts)
         self.losses += losses
-        self.maker = maker_of(facts.model)
+        self.maker = MAKERS.get(facts.maker or "")
 
     def written(self) -> Written:
         """The whole of it."""
@@ -355,23 +353,14 @@ class _Writer(_Own):
         form = self.request.response_format
         if form is None or form.kind == "text":
             return
-        if form.kind == "json" or self.facts.structured_output is False:
-            self._ask_for_json(form)
+        if form.kind == "json":
+            why = "emulated: the API has no JSON mode, the instructions ask for it"
+            self.losses.append(Loss("response_format", why, "json"))
+            self.body["system"] = [*self.body.get("system", ()), {"text": instruction(form)}]
             return
         schema = fit(form.schema or {"type": "object"}, "response_format.schema", self.losses)
         said = _form_of(form, msgspec.json.encode(schema).decode())
         self.body.setdefault("outputConfig", {})["textFormat"] = said
-
-    def _ask_for_json(self, form: ResponseFormat) -> None:
-        words = JSON_ONLY
-        if form.kind == "schema":
-            words = f"{JSON_ONLY} It must fit this JSON schema: {msgspec.json.encode(form.schema).decode()}"
-            why = "the model cannot be held to a schema: the instructions ask for it"
-            self.losses.append(Loss("response_format", why, "target"))
-        else:
-            why = "emulated: the API has no JSON mode, the instructions ask for it"
-            self.losses.append(Loss("response_format", why, "json"))
-        self.body["system"] = [*self.body.get("system", ()), {"text": words}]
 
 
 def _without_marks(request: Request, losses: list[Loss]) -> Request:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any, cast
+import re
+from typing import Any
 
 import msgspec
 
-from trunkline.vocabulary.errors import CutOff, InvalidRequestError, ResponseParseError, TrunklineError
+from trunkline.vocabulary.errors import ResponseParseError
 from trunkline.vocabulary.events import (
     ArgumentsDelta,
     Cited,
@@ -33,9 +34,9 @@ from trunkline.vocabulary.events import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Words
-from trunkline.vocabulary.usage import Usage
 from trunkline.wire.eventstream import MOST, EventFrame, EventFrames
 from trunkline.wire.fields import an_object
+from trunkline.wire.streams import StreamReader, StreamWatcher
 
 from .blocks import citation_from_wire, part_from_wire
 from .errors import frame_error
@@ -52,7 +53,7 @@ def decoder() -> ConverseDecoder:
 
 def tap(words: Words) -> ConverseTap:
     """A watcher for the stream that answers `words` and passes through. Usage comes in any case."""
-    return ConverseTap()
+    return ConverseTap(ConverseDecoder(), _WholeFrames())
 
 
 class _Whole:
@@ -79,52 +80,75 @@ class _Whole:
                 return {"reasoningContent": {"redactedContent": _joined(self.pieces)}}
 
 
-class ConverseDecoder:
-    """Reads a provider's stream. An error in it is raised once what came before has been handed on."""
+class _WholeFrames:
+    """Cuts bytes into whole frames, of which nothing is known but their length."""
 
     def __init__(self) -> None:
+        self._held = bytearray()
+        self._lost = False
+        """What comes next is no frame: it is not known where the one after it would begin."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The frames that these bytes complete. Raises ResponseParseError for what is none, once those before it have
+        been given."""
+        held, start = self._held, 0
+        held += data
+        frames: list[bytes] = []
+        while len(held) - start >= _PRELUDE and not self._lost:
+            length = int.from_bytes(held[start : start + 4], "big")
+            self._lost = not _PRELUDE < length <= MOST
+            if self._lost or len(held) - start < length:
+                break
+            frames.append(bytes(held[start : start + length]))
+            start += length
+        del held[:start]
+        if self._lost and not frames:
+            raise ResponseParseError("a frame of the event stream has no sensible length", dialect=name)
+        return frames
+
+    def close(self) -> bytes:
+        """What is left when the bytes are over."""
+        rest = bytes(self._held)
+        self._held.clear()
+        return rest
+
+
+_PRELUDE = 12
+"""Bytes that say how long a frame is, and their checksum."""
+
+
+class ConverseDecoder(StreamReader):
+    """Reads a provider's stream."""
+
+    dialect = name
+    blank = b""
+
+    def __init__(self) -> None:
+        super().__init__(_WholeFrames())
         self._frames = EventFrames()
         self._started = False
         self._finished = False
         self._counted = False
-        self._ended = False
-        self._broken: TrunklineError | None = None
         self._calls: dict[int, int] = {}
         """The blocks that are tool calls, and their place among the calls."""
         self._whole: dict[int, _Whole] = {}
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete."""
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for frame in self._frames.feed(data):
-                if not self._ended:
-                    self.read(frame, events)
-        except TrunklineError as error:
-            if not events:
-                raise
-            self._broken = error
-        return events
+    def _take(self, piece: bytes, events: list[Event]) -> None:
+        for frame in self._frames.feed(piece):
+            self.read(frame, events)
 
-    def close(self) -> list[Event]:
-        """The last events; CutOff where the stream did not end properly."""
-        if self._broken is not None:
-            raise self._broken
-        whole = self._frames.close()
-        if self._ended:
-            return []
-        if not self._finished or not whole:
-            raise CutOff("the stream ended before the answer was complete", dialect=name)
+    def _over(self, events: list[Event]) -> None:
+        """Not every server counts."""
+        if not self._finished or not self._frames.close():
+            super()._over(events)
         self._ended = True
-        return [Ended()]
+        events.append(Ended())
 
     def read(self, frame: EventFrame, events: list[Event]) -> None:
         """Add what one frame says."""
         if frame.kind != "event":
             raise frame_error(frame)
-        body = _object(frame.payload)
+        body = self._object(frame.payload)
         said = body.get("contentBlockIndex", 0)
         index = said if isinstance(said, int) else 0
         if not self._started:
@@ -205,10 +229,7 @@ class ConverseDecoder:
     def _close(self, index: int, events: list[Event]) -> None:
         whole = self._whole.pop(index, None)
         if whole is not None:
-            try:
-                part = part_from_wire(whole.block(), "content", assistant=True)
-            except InvalidRequestError as error:  # the reader's complaint, but about the provider's words
-                raise ResponseParseError(f"the stream cannot be read: {error.message}", dialect=name) from None
+            part = part_from_wire(whole.block(), "content", assistant=True)
             events.append(PartAdded(part=part, index=index))
         events.append(PartEnded(index=index))
 
@@ -224,7 +245,7 @@ class ConverseDecoder:
         stop = stop_of(body.get("additionalModelResponseFields"))
         events.append(Finished(finish=finish_of(word) or "stop", word=word, stop_sequence=stop))
         self._finished = True
-        self._end(events)
+        self._settle(events)
 
     def _count(self, body: Json, events: list[Event]) -> None:
         usage, tier = body.pop("usage", None), tier_of(body.pop("serviceTier", None))
@@ -237,22 +258,13 @@ class ConverseDecoder:
         elif extra:
             events.append(Noted(extra=extra, of="reply"))
         self._counted = True
-        self._end(events)
+        self._settle(events)
 
-    def _end(self, events: list[Event]) -> None:
+    def _settle(self, events: list[Event]) -> None:
+        """Both the end and the count have come."""
         if self._finished and self._counted:
             self._ended = True
             events.append(Ended())
-
-
-def _object(payload: bytes) -> Json:
-    try:
-        body: Any = msgspec.json.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise ResponseParseError("the stream holds an event that is no JSON", dialect=name, body=payload) from None
-    if not isinstance(body, dict):
-        raise ResponseParseError("the stream holds an event that is no object", dialect=name, body=payload)
-    return cast("Json", body)
 
 
 def _parsed_or_text(written: str) -> Any:
@@ -273,78 +285,8 @@ def _joined(pieces: list[Any]) -> str:
         return "".join(map(str, pieces))
 
 
-_TELLING = (b"messageStop", b"metadata", b":exception-type", b":error-code")
-"""What the head of a frame must hold to be worth decoding once the first content is known."""
-
-_HEAD = 200
-"""Bytes in which the names of a frame stand."""
-
-
-class ConverseTap:
+class ConverseTap(StreamWatcher):
     """Watches a stream that passes through: whole frames go on as they came."""
 
-    def __init__(self) -> None:
-        self.content = False
-        self.ended = False
-        self.usage: Usage | None = None
-        self.finish: str | None = None
-        self.tier: str | None = None
-        self._decoder = ConverseDecoder()
-        self._held = bytearray()
-        self._broken: TrunklineError | None = None
-
-    def feed(self, data: bytes) -> bytes:
-        """The whole frames among these bytes. An error is raised once what came before has been passed on."""
-        if self._broken is not None:
-            raise self._broken
-        held = self._held
-        held += data
-        passed = start = 0
-        try:
-            while len(held) - start >= 4:
-                length = int.from_bytes(held[start : start + 4], "big")
-                if not 16 <= length <= MOST:
-                    self._note(self._decoder.feed(bytes(held[start:])))  # which says what is wrong with it
-                    raise ResponseParseError("a frame of the event stream has no sensible length", dialect=name)
-                if len(held) - start < length:
-                    break
-                self._look(bytes(held[start : start + length]))
-                passed = start = start + length
-        except TrunklineError as error:
-            if not passed:
-                raise
-            self._broken = error
-        whole = bytes(held[:passed])
-        del held[:passed]
-        return whole
-
-    def _look(self, frame: bytes) -> None:
-        head = frame[:_HEAD]
-        if not self.content or any(word in head for word in _TELLING):
-            self._note(self._decoder.feed(frame))
-
-    def close(self) -> bytes:
-        """What is left at the end; CutOff where the stream did not end properly."""
-        if self._broken is not None:
-            raise self._broken
-        if self._held and not self.ended:
-            raise CutOff("the stream ended before the answer was complete", dialect=name)
-        self._note(self._decoder.close())
-        self.ended = True
-        return bytes(self._held)
-
-    def _note(self, events: list[Event]) -> None:
-        for event in events:
-            if event.content:
-                self.content = True
-            match event:
-                case Finished():
-                    self.finish = event.finish
-                case Started():
-                    self.tier = event.extra.get("service_tier") or self.tier
-                case UsageReported():
-                    self.usage = event.usage
-                case Ended():
-                    self.ended = True
-                case _:
-                    pass
+    notable = re.compile(rb"messageStop|metadata|:exception-type|:error-code")
+    blank = b""

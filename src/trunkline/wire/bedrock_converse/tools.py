@@ -17,11 +17,11 @@ from trunkline.vocabulary.parts import ToolCall, ToolResult
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Tool, ToolChoice
-from trunkline.wire.anthropic_messages.schema import fit
 from trunkline.wire.fields import array_at, as_object, object_at, text_at
 
 from .blocks import cache_point, mark_of, public
 from .media import name
+from .schema import fit
 
 
 def tools_from_wire(config: Json) -> tuple[AnyTool, ...]:

@@ -33,9 +33,9 @@ class Chunks:
             data, self._begun = self._begun, b""
         return self._cutter.feed(data)
 
-    def close(self) -> list[bytes]:
+    def close(self) -> bytes:
         """What is left when the bytes are over: a chunk whose end never came, or nothing."""
-        return self._cutter.close() if self._cutter is not None else []
+        return self._cutter.close() if self._cutter is not None else b""
 
 
 class _Events:
@@ -49,9 +49,8 @@ class _Events:
     def feed(self, data: bytes) -> list[bytes]:
         return [payload for frame in self._frames.feed(data) if (payload := data_of(frame))]
 
-    def close(self) -> list[bytes]:
-        payload = data_of(self._frames.close() + b"\n\n")
-        return [payload] if payload else []
+    def close(self) -> bytes:
+        return data_of(self._frames.close() + b"\n\n")
 
 
 _STRUCTURE = re.compile(rb'["\\{}]')
@@ -100,6 +99,31 @@ class Items:
             self._pending.append(data[start:])
         return found
 
-    def close(self) -> list[bytes]:
+    def close(self) -> bytes:
         """Nothing: an object without its end is none."""
-        return []
+        return b""
+
+
+class Passing:
+    """Gives a stream that passes through in whole events; a list byte by byte, for it has no better ends."""
+
+    def __init__(self) -> None:
+        self._begun = b""
+        self._frames: Frames | None = None
+        self.is_list = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """What can go on."""
+        if self._frames is None and not self.is_list:
+            self._begun += data
+            first = self._begun.lstrip(_BEGINNING)[:1]
+            if not first:
+                return []
+            self.is_list = first in b"[{"
+            self._frames = None if self.is_list else Frames()
+            data, self._begun = self._begun, b""
+        return self._frames.feed(data) if self._frames is not None else [data]
+
+    def close(self) -> bytes:
+        """What is left when the bytes are over."""
+        return self._frames.close() if self._frames is not None else self._begun

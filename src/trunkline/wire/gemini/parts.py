@@ -31,7 +31,7 @@ from trunkline.vocabulary.parts import (
     ToolResult,
 )
 from trunkline.vocabulary.protocols import Json
-from trunkline.wire.fields import an_object, as_array, as_object, as_text, text_at
+from trunkline.wire.fields import an_object, arguments_of, as_array, as_object, as_text, text_at
 
 from .spelling import SPELLED, noted, public, respell, respelled
 
@@ -276,20 +276,6 @@ def _call_to_wire(call: ToolCall) -> Json:
     if "~bare" not in call.extra or call.arguments != "{}":
         wire["args"] = arguments_of(call)
     return wire
-
-
-UNREADABLE = "INVALID_JSON"
-"""Where the text of arguments stands that are no object: a model's that were cut, or garbled."""
-
-
-def arguments_of(call: ToolCall) -> Json:
-    """A call's arguments as an object. Text that is none is not thrown away, nor is a whole conversation refused for
-    what a model once wrote."""
-    try:
-        value: Any = msgspec.json.decode(call.arguments) if call.arguments.strip() else {}
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        value = None
-    return cast("Json", value) if isinstance(value, dict) else {UNREADABLE: call.arguments}
 
 
 def _result_to_wire(part: ToolResult) -> Json:

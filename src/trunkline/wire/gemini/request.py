@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-import msgspec
 from msgspec.structs import replace
 
 from trunkline.vocabulary.facts import Facts
@@ -26,6 +25,7 @@ from trunkline.wire.fields import (
     as_text,
     text_at,
 )
+from trunkline.wire.structured import instruction
 
 from .messages import contents_to_wire, message_from_wire, own_to_wire, system_from_wire, system_to_wire
 from .parts import Ids, name
@@ -66,7 +66,7 @@ says = matrix.says(
     SETTINGS,
     native="text image_data audio file_data file_text assistant_media thinking json choice_none reasoning_budget",
     translated="system image_url audio_url file_url refusal tool_call tool_result tool_result_media tool_result_error"
-    " tools choice_required choice_tool choice_allowed schema service_tier"
+    " tools choice_required choice_tool choice_allowed schema schema_recursive service_tier"
     " reasoning_effort reasoning_adaptive reasoning_off reasoning_summary",
 )
 """Public addresses are fetched since 2026 (ai.google.dev/gemini-api/docs/file-input-methods), as Vertex always did."""
@@ -312,11 +312,8 @@ class _Writer:
                 "response_format", "emulated: the model takes tools or a form, the system prompt asks for it", "target"
             )
         )
-        text = "Answer with a single JSON value and nothing else: no introduction, no code fence."
-        if form.schema is not None:
-            text += f" It must fit this JSON schema: {msgspec.json.encode(form.schema).decode()}"
         system: Json = self.body.get("systemInstruction") or {"parts": []}
-        self.body["systemInstruction"] = {**system, "parts": [*system["parts"], {"text": text}]}
+        self.body["systemInstruction"] = {**system, "parts": [*system["parts"], {"text": instruction(form)}]}
 
     def _thinking(self) -> None:
         reasoning = self.request.settings.reasoning

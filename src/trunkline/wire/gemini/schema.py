@@ -12,66 +12,26 @@ from typing import Any, cast
 
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
+from trunkline.wire import schemas
 from trunkline.wire.fields import an_object
+from trunkline.wire.schemas import Takes
 
-KNOWN = frozenset({
-    "$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items", "prefixItems",
-    "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties", "additionalProperties", "required",
-    "propertyOrdering",
-})  # fmt: skip
-"""What holds the model. Other keywords are left out: some are refused, none has an effect."""
-
-_SAYS_NOTHING = frozenset(
-    {"$schema", "$comment", "default", "deprecated", "examples", "readOnly", "writeOnly", "strict"}
-)
-"""Keywords that hold nobody: nothing is lost without them."""
-
-_NAMED = frozenset({"properties", "$defs"})
-"""Keywords under which schemas stand by name: there a name that looks like a keyword is none."""
-
-_LISTED = frozenset({"anyOf", "oneOf", "prefixItems"})
+TAKES = Takes(
+    known=frozenset({
+        "$id", "$defs", "$ref", "$anchor", "type", "format", "title", "description", "enum", "items", "prefixItems",
+        "minItems", "maxItems", "minimum", "maximum", "anyOf", "oneOf", "properties", "additionalProperties",
+        "required", "propertyOrdering",
+    }),
+    lone_references=True,
+    recursive=True,
+    page="https://ai.google.dev/api/generate-content",
+)  # fmt: skip
+"""What holds the model (its page's `responseJsonSchema`). Other keywords are refused, or have no effect."""
 
 
 def fit(schema: Json, where: str, losses: list[Loss]) -> Json:
     """The schema of an answer as far as the API holds the model to it."""
-    lost: set[str] = set()
-    fitted = _fit(schema, lost)
-    losses += [Loss(f"{where}.{keyword}", "the API cannot hold the model to it", "range") for keyword in sorted(lost)]
-    return fitted
-
-
-def _fit(schema: Json, lost: set[str]) -> Json:
-    if "$ref" in schema:  # beside which nothing else may stand
-        lost.update(schema.keys() - KNOWN - _SAYS_NOTHING - {"definitions"})
-        schema = {key: value for key, value in schema.items() if key[:1] == "$" or key == "definitions"}
-    fitted: Json = {}
-    for key, value in schema.items():
-        match key:
-            case "definitions":
-                fitted["$defs"] = {name: _inside(one, lost) for name, one in an_object(value).items()}
-            case "$ref":
-                fitted[key] = value.replace("#/definitions/", "#/$defs/") if isinstance(value, str) else value
-            case "const":
-                fitted["enum"] = [value]
-            case "allOf" if isinstance(value, list) and len(cast("list[Any]", value)) == 1:
-                fitted |= _fit(an_object(value[0]), lost)
-            case _ if key in _NAMED:
-                fitted[key] = {name: _inside(one, lost) for name, one in an_object(value).items()}
-            case "items" | "additionalProperties":
-                fitted[key] = _inside(value, lost)
-            case _ if key in _LISTED and isinstance(value, list):
-                fitted[key] = [_inside(one, lost) for one in cast("list[Any]", value)]
-            case _ if key in KNOWN:
-                fitted[key] = value
-            case _ if key not in _SAYS_NOTHING:
-                lost.add(key)
-            case _:
-                pass
-    return fitted
-
-
-def _inside(value: Any, lost: set[str]) -> Any:
-    return _fit(cast("Json", value), lost) if isinstance(value, dict) else value
+    return schemas.fit(schema, TAKES, where, losses)
 
 
 _TYPES: Mapping[Any, str] = {

@@ -211,7 +211,7 @@ def _audio_from_wire(body: Json, where: str) -> AnyPart:
 def _file_from_wire(body: Json, where: str) -> AnyPart:
     file = object_at(body, "file", where)
     if (data := file.get("file_data")) is not None:
-        source = _source_of_url(data)
+        source = _source_of_url(as_text(data, f"{where}.file.file_data"))
     else:
         source = Source(file_id=file.get("file_id"))
     return File(source, file.get("filename"), cache=cache_from_wire(body), extra=body)

@@ -34,6 +34,7 @@ from trunkline.wire.fields import (
 )
 
 from .messages import LEGACY, message_from_wire, message_to_wire, name
+from .schema import strict_form, strict_tool
 
 
 def stops(value: Any) -> Any:
@@ -86,7 +87,7 @@ SETTINGS = (
 says = matrix.says(
     SETTINGS,
     native="system system_midway speaker text image_url image_data image_detail audio file_data file_name"
-    " tool_call tool_result refusal tools tool_strict json schema"
+    " tool_call tool_result refusal tools tool_strict json schema schema_recursive"
     " choice_none choice_required choice_tool choice_allowed reasoning_effort reasoning_off",
     translated="file_text",
     emulated="reasoning_budget",
@@ -169,9 +170,9 @@ def request_to_wire(request: Request, facts: Facts) -> Written:
     ]
     body: Json = {"model": facts.model, "messages": _with_system(messages, facts)}
     losses += fields.write(SETTINGS, request.settings, facts, body, own=own)
-    _tools_to_wire(request, body)
+    _tools_to_wire(request, body, losses, own=own)
     if request.response_format is not None:
-        body["response_format"] = _format_to_wire(request.response_format, own=own)
+        body["response_format"] = _format_to_wire(request.response_format, losses, own=own)
     if request.stream:
         body["stream"] = True
     if (request.stream and facts.quirks.usage_on_request) or (own and request.include_usage):
@@ -192,10 +193,13 @@ def words_to_wire(words: Words, facts: Facts) -> Written:
     """The caller's own words for a target that speaks this dialect; a stream is made to report its usage."""
     written = fields.words_to_wire(words, facts)
     asked = words.fields.get("stream")
-    if asked is not None and bytes(asked) == b"true" and facts.quirks.usage_on_request:
+    if not facts.quirks.usage_on_request:  # it counts unasked, and may refuse to be asked
+        written.body.pop("stream_options", None)
+    elif asked is not None and bytes(asked) == b"true":
         options = words.fields.get("stream_options")
         said = an_object(msgspec.json.decode(options)) if options is not None else {}
-        written.body["stream_options"] = {**said, "include_usage": True}
+        if not said.get("include_usage"):
+            written.body["stream_options"] = {**said, "include_usage": True}
     return written
 
 
@@ -234,12 +238,12 @@ def tool_from_wire(value: Any, where: str = "tool") -> AnyTool:
     )
 
 
-def _tools_to_wire(request: Request, body: Json) -> None:
+def _tools_to_wire(request: Request, body: Json, losses: list[Loss], *, own: bool) -> None:
     """Tools and the choice among them; as `functions` where that is how the caller said them."""
     tools: list[Json] = []
     functions: list[Json] = []
     for tool in request.tools:
-        wire = _tool_to_wire(tool)
+        wire = _tool_to_wire(tool, losses, own=own)
         if isinstance(tool, Tool) and LEGACY in tool.extra:
             functions.append(wire["function"])
         else:
@@ -256,14 +260,14 @@ def _tools_to_wire(request: Request, body: Json) -> None:
             body["tool_choice"] = choice
 
 
-def _tool_to_wire(tool: AnyTool) -> Json:
+def _tool_to_wire(tool: AnyTool, losses: list[Loss], *, own: bool) -> Json:
     if isinstance(tool, OpaqueTool):
         return tool.body
     function: Json = {"name": tool.name, "parameters": tool.parameters}
     if tool.description is not None:
         function["description"] = tool.description
-    if tool.strict is not None:
-        function["strict"] = tool.strict
+    if (held := strict_tool(tool, losses, own=own)) is not None:
+        function["strict"] = held
     if tool.extra:
         function |= an_object(tool.extra.get("function"))
     wire: Json = {"type": "function", **said(tool.extra), "function": function}
@@ -331,7 +335,7 @@ def format_from_wire(value: Any) -> ResponseFormat:
             )
 
 
-def _format_to_wire(form: ResponseFormat, *, own: bool) -> Json:
+def _format_to_wire(form: ResponseFormat, losses: list[Loss], *, own: bool) -> Json:
     if form.kind != "schema":
         return {"type": "text" if form.kind == "text" else "json_object"}
     wire: Json = {"schema": form.schema}
@@ -339,6 +343,6 @@ def _format_to_wire(form: ResponseFormat, *, own: bool) -> Json:
         wire["name"] = form.name or "answer"
     if form.description is not None:
         wire["description"] = form.description
-    if form.strict is not None:
-        wire["strict"] = form.strict
+    if (held := strict_form(form, losses, own=own)) is not None:
+        wire["strict"] = held
     return {"type": "json_schema", "json_schema": wire}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import Any, cast
 
 import msgspec
 
-from trunkline.vocabulary.errors import CutOff, ResponseParseError, TrunklineError
+from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.events import (
     ArgumentsDelta,
     Cited,
@@ -29,7 +28,8 @@ from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire.fields import an_object, said
-from trunkline.wire.sse import Frames, data_of, frame
+from trunkline.wire.sse import data_of, frame
+from trunkline.wire.streams import StreamReader, StreamWatcher
 
 from .errors import envelope, hidden_error
 from .messages import (
@@ -145,17 +145,15 @@ def _details(before: list[Any], more: list[Any]) -> list[Any]:
     return merged
 
 
-class ChatDecoder:
+class ChatDecoder(StreamReader):
     """Reads a provider's stream. Terminal is `[DONE]`; servers without it must have finished every choice."""
 
-    dialect: str = name
+    dialect = name
 
     def __init__(self) -> None:
-        self._frames = Frames()
+        super().__init__()
         self._choices: dict[int, Growing] = {}
         self._started = False
-        self._ended = False
-        self._broken: TrunklineError | None = None
         self._name: str | None = None
         self._model: str | None = None
         self._early: Json = {}
@@ -163,36 +161,19 @@ class ChatDecoder:
         self._known: Json = {}
         """Unknown keys of the answer, as far as they have been handed on."""
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete. An error among them is raised once what came before is handed on."""
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for piece in self._frames.feed(data):
-                self._read(data_of(piece), events)
-        except TrunklineError as error:
-            if not events:
-                raise
-            self._broken = error
-        return events
+    def _take(self, piece: bytes, events: list[Event]) -> None:
+        data = data_of(piece)
+        if data.strip() == DONE:
+            self._finish(events)
+        elif data:
+            self._chunk(self._object(data), events)
 
-    def close(self) -> list[Event]:
-        """The last events; CutOff where the stream did not end properly."""
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        rest = data_of(self._frames.close() + b"\n\n")
-        if rest:
-            with contextlib.suppress(ResponseParseError):  # half an event: the missing terminal says so below
-                self._read(rest, events)
-        if not self._ended:
-            if not (self._choices and all(choice.finished for choice in self._choices.values())):
-                raise CutOff("the stream ended before the answer was complete", dialect=self.dialect)
-            self._end(events)
-        return events
+    def _over(self, events: list[Event]) -> None:
+        if not self._choices or not all(choice.finished for choice in self._choices.values()):
+            super()._over(events)
+        self._finish(events)
 
-    def _end(self, events: list[Event]) -> None:
+    def _finish(self, events: list[Event]) -> None:
         self._ended = True
         for at, growing in self._choices.items():
             if not growing.finished:  # a server that does not say why
@@ -200,22 +181,6 @@ class ChatDecoder:
                 if growing.extra:
                     events.append(Noted(choice=at, extra=growing.extra, of="choice"))
         events.append(Ended())
-
-    def _read(self, data: bytes, events: list[Event]) -> None:
-        if not data or self._ended:
-            return
-        if data.strip() == DONE:
-            self._end(events)
-            return
-        try:
-            chunk: Any = msgspec.json.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise ResponseParseError(
-                "the stream holds an event that is no JSON", dialect=self.dialect, body=data
-            ) from None
-        if not isinstance(chunk, dict):
-            raise ResponseParseError("the stream holds an event that is no object", dialect=self.dialect, body=data)
-        self._chunk(cast("Json", chunk), events)
 
     def _chunk(self, chunk: Json, events: list[Event]) -> None:
         if chunk.get("error"):
@@ -516,84 +481,19 @@ class ChatEncoder:
         return usage + frame(DONE)
 
 
-_NOTABLE = re.compile(rb'"usage"\s*:\s*\{|"error"\s*:\s*[^n\s]|"finish_reason"\s*:\s*"')
-"""What a chunk must hold to be worth decoding once the first content is known. Inside a JSON string the quotes are
-escaped, so text cannot look like this; should it ever, the decoder tells."""
+class ChatTap(StreamWatcher):
+    """Watches a stream that passes through, and leaves out the usage chunk that only we had asked for."""
 
-
-class ChatTap:
-    """Watches a stream that passes through: whole frames go on as they came."""
+    notable = re.compile(rb'"usage"\s*:\s*\{|"error"\s*:\s*[^n\s]|"finish_reason"\s*:\s*"|\[DONE\]')
 
     def __init__(self, include_usage: bool, decoder: ChatDecoder) -> None:
-        self.content = False
-        self.ended = False
-        self.usage: Usage | None = None
-        self.finish: str | None = None
-        self.tier: str | None = None
+        super().__init__(decoder)
         self._include_usage = include_usage
-        self._frames = Frames()
-        self._decoder = decoder
-        self._broken: TrunklineError | None = None
-
-    def feed(self, data: bytes) -> bytes:
-        """The whole frames among these bytes, without the usage chunk that only we had asked for.
-
-        An error among them is raised once what came before has been passed on.
-        """
-        if self._broken is not None:
-            raise self._broken
-        frames = self._frames.feed(data)
-        whole = b"".join(frames)
-        if self.content and not _NOTABLE.search(whole) and DONE not in whole:
-            return whole
-        return self._watch(frames)
-
-    def close(self) -> bytes:
-        """What is left at the end; CutOff where the stream did not end properly."""
-        if self._broken is not None:
-            raise self._broken
-        rest, kept = self._frames.close(), b""
-        with contextlib.suppress(ResponseParseError):  # half an event: the missing terminal says so below
-            kept = rest if self._watch([rest + b"\n\n"]) else b""
-        if self._broken is not None:
-            raise self._broken
-        if not self.ended and self.finish is None:
-            raise CutOff("the stream ended before the answer was complete", dialect=self._decoder.dialect)
-        self.ended = True
-        return kept
-
-    def _watch(self, frames: list[bytes]) -> bytes:
-        kept: list[bytes] = []
-        try:
-            for piece in frames:
-                if self._keep(piece):
-                    kept.append(piece)
-        except TrunklineError as error:
-            if not kept:
-                raise
-            self._broken = error
-        return b"".join(kept)
 
     def _keep(self, piece: bytes) -> bool:
-        if self.content and not _NOTABLE.search(piece) and DONE not in piece:
-            return True
-        unasked = False
-        for event in self._decoder.feed(piece):
-            if event.content:
-                self.content = True
-            match event:
-                case Finished(choice=0):
-                    self.finish = event.finish
-                case Started():
-                    self.tier = event.extra.get("service_tier") or self.tier
-                case UsageReported():
-                    self.usage = event.usage
-                    unasked = not self._include_usage
-                case Ended():
-                    self.ended = True
-                case _:
-                    pass
-        return not (unasked and _USAGE_ONLY.search(piece))
+        before = self.usage
+        super()._keep(piece)
+        return self._include_usage or self.usage is before or not _USAGE_ONLY.search(piece)
 
 
 _USAGE_ONLY = re.compile(rb'"choices"\s*:\s*\[\s*\]')

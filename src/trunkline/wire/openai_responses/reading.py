@@ -11,14 +11,13 @@ the part that it opens.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any, cast
 
 import msgspec
 
-from trunkline.vocabulary.errors import CutOff, InvalidRequestError, ResponseParseError, TrunklineError
+from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.events import (
     ArgumentsDelta,
     Cited,
@@ -39,9 +38,9 @@ from trunkline.vocabulary.events import (
 from trunkline.vocabulary.parts import AnyPart, Extra, Refusal, Text, Thinking, ToolCall
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Words
-from trunkline.vocabulary.usage import Usage
 from trunkline.wire.fields import an_object
-from trunkline.wire.sse import Frames, data_of, event_of
+from trunkline.wire.sse import data_of, event_of
+from trunkline.wire.streams import StreamReader, StreamWatcher
 
 from .errors import hidden_error
 from .items import IN, ITEM, LOGPROBS, MORE, Probabilities, citation_from_wire, name, parts_from_item
@@ -58,7 +57,7 @@ def decoder() -> ResponsesDecoder:
 
 def tap(words: Words) -> ResponsesTap:
     """A watcher for the stream that answers `words` and passes through. Usage comes in any case."""
-    return ResponsesTap()
+    return ResponsesTap(ResponsesDecoder())
 
 
 class _Growing:
@@ -90,11 +89,13 @@ _Key = tuple[str, int]
 """Which part of an item: its list (`content`, `summary`; empty where the item is the part) and the place in that."""
 
 
-class ResponsesDecoder:
-    """Reads a provider's stream. An error in it is raised once what came before has been handed on."""
+class ResponsesDecoder(StreamReader):
+    """Reads a provider's stream."""
+
+    dialect = name
 
     def __init__(self) -> None:
-        self._frames = Frames()
+        super().__init__()
         self._parts: dict[int, dict[_Key, _Growing]] = {}
         """By the place of the item in the output."""
         self._done: dict[int, Json] = {}
@@ -103,44 +104,11 @@ class ResponsesDecoder:
         """How many parts there are."""
         self._calls = 0
         self._started = False
-        self._ended = False
-        self._broken: TrunklineError | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
-        """The events that these bytes complete."""
-        return self._read(self._frames.feed(data))
-
-    def close(self) -> list[Event]:
-        """The last events; CutOff where the stream did not end properly."""
-        events: list[Event] = []
-        rest = self._frames.close()
-        with contextlib.suppress(ResponseParseError):  # half an event: the missing terminal says so below
-            events = self._read([rest + b"\n\n"])
-        if self._broken is not None and not events:
-            raise self._broken
-        if not self._ended and self._broken is None:
-            self._broken = CutOff("the stream ended before the answer was complete", dialect=name)
-            if not events:
-                raise self._broken
-        return events
-
-    def _read(self, frames: list[bytes]) -> list[Event]:
-        if self._broken is not None:
-            raise self._broken
-        events: list[Event] = []
-        try:
-            for one in frames:
-                data = data_of(one)
-                if data and not self._ended and data.strip() != _DONE:
-                    self._event(_parsed(data, one), events)
-        except TrunklineError as error:
-            if isinstance(error, InvalidRequestError) and error.status is None and error.body is None:
-                why = f"the provider's stream cannot be read: {error.message}"
-                error = ResponseParseError(why, dialect=name)
-            if not events:
-                raise error from None
-            self._broken = error
-        return events
+    def _take(self, piece: bytes, events: list[Event]) -> None:
+        data = data_of(piece)
+        if data and data.strip() != _DONE:
+            self._event(_named(self._object(data), piece), events)
 
     def _event(self, event: Json, events: list[Event]) -> None:
         kind = event.get("type")
@@ -513,94 +481,35 @@ _DONE = b"[DONE]"
 _TERMINAL = frozenset({"type", "response", "sequence_number"})
 
 
-def _parsed(data: bytes, whole: bytes) -> Json:
-    try:
-        event: Any = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise ResponseParseError("the stream holds an event that is no JSON", dialect=name, body=data) from None
-    if not isinstance(event, dict):
-        raise ResponseParseError("the stream holds an event that is no object", dialect=name, body=data)
-    body = cast("Json", event)
-    if "type" not in body:  # a server that names its events outside only
-        body["type"] = event_of(whole)[0]
+def _named(body: Json, piece: bytes) -> Json:
+    """An event with its type: some servers name their events outside only."""
+    if "type" not in body:
+        body["type"] = event_of(piece)[0]
     return body
 
 
-_NOTABLE = re.compile(rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed|cancelled)|error)"')
-"""What an event must hold to be worth decoding. Inside a JSON string the quotes are escaped, so text cannot look like
-this; should it ever, the type at the top of the event tells."""
+class ResponsesTap(StreamWatcher):
+    """Watches a stream that passes through: read until the first content, and where it ends."""
 
+    notable = re.compile(rb'"type"\s*:\s*"(?:response\.(?:completed|incomplete|failed|cancelled)|error)"')
 
-class ResponsesTap:
-    """Watches a stream that passes through: whole frames go on as they came."""
-
-    def __init__(self) -> None:
-        self.content = False
-        self.ended = False
-        self.usage: Usage | None = None
-        self.finish: str | None = None
-        self.tier: str | None = None
-        self._frames = Frames()
-        self._decoder: ResponsesDecoder | None = ResponsesDecoder()
-        """Reads until the first content has been seen."""
-        self._broken: TrunklineError | None = None
-
-    def feed(self, data: bytes) -> bytes:
-        """The whole frames among these bytes. An error is raised once what came before has been passed on."""
-        if self._broken is not None:
-            raise self._broken
-        frames = self._frames.feed(data)
-        whole = b"".join(frames)
-        if self.content and not _NOTABLE.search(whole):
-            return whole
-        return self._watch(frames)
-
-    def close(self) -> bytes:
-        """What is left at the end; CutOff where the stream did not end properly."""
-        if self._broken is not None:
-            raise self._broken
-        rest = self._frames.close()
-        with contextlib.suppress(ResponseParseError):  # half an event: the missing terminal says so below
-            self._watch([rest + b"\n\n"])
-        if self._broken is not None:
-            raise self._broken
-        if not self.ended:
-            raise CutOff("the stream ended before the answer was complete", dialect=name)
-        return rest
-
-    def _watch(self, frames: list[bytes]) -> bytes:
-        passed: list[bytes] = []
-        try:
-            for piece in frames:
-                if not self.ended:
-                    self._look(piece)
-                passed.append(piece)
-        except TrunklineError as error:
-            if not passed:
-                raise
-            self._broken = error
-        return b"".join(passed)
-
-    def _look(self, piece: bytes) -> None:
-        if _NOTABLE.search(piece) and self._ends(piece):
-            return
-        if not self.content and self._decoder is not None:
-            self.content = any(event.content for event in self._decoder.feed(piece))
-            if self.content:
-                self._decoder = None
+    def _keep(self, piece: bytes) -> bool:
+        if not (self.notable.search(piece) and self._ends(piece)) and not self.content:
+            super()._keep(piece)
+        return True
 
     def _ends(self, piece: bytes) -> bool:
         """Whether it is the terminal event. Raises the error that it may be."""
         data = data_of(piece)
         try:
             last = _terminals.decode(data)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             last = Terminal()
         if last.type in _ENDS:
             told = seen(last.response)
-            self.usage, self.finish, self.tier, self.ended = told.usage, told.finish, told.tier, True
+            self._usage, self.finish, self.tier, self.ended = told.usage, told.finish, told.tier, True
         elif last.type in _BREAKS:
-            raise _error_in(_parsed(data, piece))
+            raise _error_in(msgspec.json.decode(data))
         return self.ended
 
 

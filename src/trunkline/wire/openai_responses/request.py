@@ -16,6 +16,7 @@ from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseF
 from trunkline.wire import fields, matrix
 from trunkline.wire.crossing import at_home
 from trunkline.wire.fields import Field, an_object, as_array, as_flag, as_object, as_text, text_at
+from trunkline.wire.openai_chat.schema import strict_form, strict_tool
 
 from .items import name, said
 from .messages import input_to_wire, messages_from_wire, unpinned
@@ -39,7 +40,7 @@ says (`store`): the API stores every answer unasked, and some servers none."""
 says = matrix.says(
     SETTINGS,
     native="system system_midway text image_url image_data image_detail file_data file_url file_name verbosity"
-    " tool_call tool_result tool_result_media refusal tools tool_strict json schema"
+    " tool_call tool_result tool_result_media refusal tools tool_strict json schema schema_recursive"
     " choice_none choice_required choice_tool choice_allowed reasoning_effort reasoning_off reasoning_summary",
     translated="file_text logprobs",
     emulated="reasoning_budget",
@@ -264,14 +265,15 @@ class _Writer:
             wire["parameters"] = tool.parameters
         if tool.description is not None:
             wire["description"] = tool.description
-        if tool.strict is not None or not self.own:
-            wire["strict"] = bool(tool.strict)
+        held = strict_tool(tool, self.losses, own=self.own)
+        if held is not None or not self.own:
+            wire["strict"] = bool(held)
         return {**wire, **said(tool.extra)}
 
     def _text(self) -> None:
         text: Json = {}
         if self.request.response_format is not None:
-            text["format"] = _format_to_wire(self.request.response_format, own=self.own)
+            text["format"] = _format_to_wire(self.request.response_format, self.losses, own=self.own)
         if self.request.settings.verbosity is not None:
             text["verbosity"] = self.request.settings.verbosity
         if text:
@@ -341,7 +343,7 @@ def _tool_choice_to_wire(choice: ToolChoice) -> str | Json:
     return choice.mode
 
 
-def _format_to_wire(form: ResponseFormat, *, own: bool) -> Json:
+def _format_to_wire(form: ResponseFormat, losses: list[Loss], *, own: bool) -> Json:
     if form.kind != "schema":
         return {"type": "text" if form.kind == "text" else "json_object"}
     wire: Json = {"type": "json_schema", "schema": form.schema}
@@ -349,6 +351,6 @@ def _format_to_wire(form: ResponseFormat, *, own: bool) -> Json:
         wire["name"] = form.name or "answer"
     if form.description is not None:
         wire["description"] = form.description
-    if form.strict is not None:
-        wire["strict"] = form.strict
+    if (held := strict_form(form, losses, own=own)) is not None:
+        wire["strict"] = held
     return wire

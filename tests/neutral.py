@@ -10,7 +10,7 @@ from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from oracles import arguments
+import msgspec
 
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import AnyPart, Audio, File, Image, Refusal, Text, Thinking, ToolCall, ToolResult
@@ -35,6 +35,12 @@ def asked(request: Request, lost: AbstractSet[str], own: str) -> dict[str, Any]:
         ],
         "stream": request.stream,
     }
+    if "target" in lost:  # an API wants tools named that the conversation has called, offered or not
+        called = {part.name for one in request.messages for part in one.parts if isinstance(part, ToolCall)}
+        said["tools"] = [tool for tool in said["tools"] if tool[0] not in called or tool[1] or tool[2]]
+    if lost & _WITHHELD:
+        del said["tools"]
+        choice = None
     if choice is not None and not choice.extra and said["tools"] and f"choice_{choice.mode}" not in lost:
         said["choice"] = (
             choice.mode,
@@ -49,7 +55,7 @@ def asked(request: Request, lost: AbstractSet[str], own: str) -> dict[str, Any]:
         value = getattr(request.settings, name)
         if value in (None, ()) or name in lost or value == _UNASKED.get(name) or name in {"reasoning", "max_tokens"}:
             continue
-        if name == "parallel_tool_calls" and (value is True or not said["tools"]):
+        if name == "parallel_tool_calls" and (value is True or not said.get("tools")):
             continue
         if lost & _BENT and name in {"temperature", "top_p", "top_k", "stop", "service_tier"}:
             continue
@@ -57,9 +63,21 @@ def asked(request: Request, lost: AbstractSet[str], own: str) -> dict[str, Any]:
     return said
 
 
+_WITHHELD = frozenset({"choice_none", "choice_tool", "choice_allowed"})
+"""Choices that an API without them says by offering other tools, or none."""
 _UNASKED = {**TAKEN_FOR_GRANTED, "top_p": 1, "temperature": 1}
 """What a target may leave out because it does it unasked."""
 _BENT = frozenset({"range", "target"})
+
+
+def arguments(text: Any) -> Any:
+    """A call's arguments as a value, whether the API gives text or an object."""
+    if not isinstance(text, str):
+        return text or {}
+    try:
+        return msgspec.json.decode(text) if text.strip() else {}
+    except msgspec.MsgspecError:
+        return text
 
 
 def _shape(schema: Any, lost: AbstractSet[str]) -> Any:
@@ -83,19 +101,20 @@ def _turns(messages: Collection[Message], ids: dict[str, int], lost: AbstractSet
         if not turns or turns[-1][0] != role:
             turns.append((role, []))
         turns[-1][1].extend(item for part in message.parts for item in _items(part, ids, lost))
-    said = [[(role,), *_settled(items)] for role, items in turns if items]
+    said = [[(role,), *_settled(items, lost)] for role, items in turns if items]
     if "target" in lost and said[:1] == [[("user",), ("text", "Begin.")]]:
         said = said[1:]  # some APIs' conversations must begin with the user
     return said
 
 
-def _settled(items: list[Item]) -> list[Item]:
-    """Results first, then texts that follow each other as one."""
-    ordered = sorted(items, key=lambda item: item[0] != "result")
+def _settled(items: list[Item], lost: AbstractSet[str]) -> list[Item]:
+    """Results first, then texts that follow each other as one; media last where its place among them is not kept."""
+    places = {"result": 0, "media": 2 if "order" in lost else 1}
+    ordered = sorted(items, key=lambda item: places.get(item[0], 1))
     settled: list[Item] = []
     for item in ordered:
-        if item[0] == "text" and settled and settled[-1][0] == "text":
-            settled[-1] = ("text", settled[-1][1] + item[1])
+        if item[0] in {"text", "thinking"} and settled and settled[-1][0] == item[0]:
+            settled[-1] = (item[0], settled[-1][1] + item[1])
         else:
             settled.append(item)
     return settled
@@ -126,8 +145,8 @@ def _items(part: AnyPart, ids: dict[str, int], lost: AbstractSet[str]) -> list[I
             if "tool_result_media" in lost:
                 inside = [item for item in inside if item[0] == "text"]
             failed = part.is_error and "tool_result_error" not in lost
-            return [("result", ids.setdefault(part.call_id, len(ids)), failed, _settled(inside))]
+            return [("result", ids.setdefault(part.call_id, len(ids)), failed, _settled(inside, lost))]
         case Thinking() if part.text and "thinking" not in lost and "signature" not in lost:
-            return [("thinking", part.text)]
+            return [("thinking", "".join(part.text.split()))]
         case _:
             return []
