@@ -16,7 +16,7 @@ from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import AnyPart, Audio, File, Image, Refusal, Text, Thinking, ToolCall, ToolResult
 from trunkline.vocabulary.requests import Request, Settings
 from trunkline.vocabulary.tools import Tool
-from trunkline.wire.fields import TAKEN_FOR_GRANTED, plain_text
+from trunkline.wire.grammar.fields import TAKEN_FOR_GRANTED, plain_text
 
 Item = tuple[Any, ...]
 

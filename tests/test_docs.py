@@ -38,10 +38,10 @@ from trunkline.policies.retry import delay_before_retry
 from trunkline.providers.catalog import CATALOG
 from trunkline.testing import FakeUpstream, Served, Told, reply, stream
 from trunkline.vocabulary.facts import Quirks
-from trunkline.wire.classify import BY_CODE, BY_STATUS, status_of
-from trunkline.wire.matrix import PARTS, REASONING, ROWS, TOOLS
+from trunkline.wire.grammar.classify import BY_CODE, BY_STATUS, status_of
+from trunkline.wire.grammar.matrix import PARTS, REASONING, ROWS, TOOLS
+from trunkline.wire.grammar.schemas import Takes
 from trunkline.wire.registry import CHAT
-from trunkline.wire.schemas import Takes
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -97,6 +97,12 @@ def test_a_room_imports_only_from_floors_below(path: Path):
         assert other == room or FLOOR.get(other, 99) < FLOOR[room], f"{room} may not import {module}"
 
 
+def test_the_grammar_knows_no_dialect():
+    for path in (HOUSE / "wire" / "grammar").rglob("*.py"):
+        for module in modules_imported(path):
+            assert module.startswith(("vocabulary.", "wire.grammar")), f"{path.name} may not import {module}"
+
+
 def test_no_import_cycles():
     graph = {dotted(path): modules_imported(path) for path in FILES if path.name != "__init__.py"}
     done: set[str] = set()

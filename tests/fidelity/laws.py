@@ -27,8 +27,8 @@ from trunkline.vocabulary.parts import Text, ToolCall, ToolResult
 from trunkline.vocabulary.replies import Accumulator, Loss, Reply
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.tools import Tool
-from trunkline.wire.sse import Frames, data_of
-from trunkline.wire.unwrapped import Unwrapped
+from trunkline.wire.grammar.sse import Frames, data_of
+from trunkline.wire.grammar.unwrapped import Unwrapped
 
 STEPS = (1, 2, 3, 5, 64, 1000)
 """Sizes of the pieces that a stream is cut into: in ones, every boundary there is."""

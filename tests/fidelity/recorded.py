@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from trunkline.wire.eventstream import event_frame
+from trunkline.wire.grammar.eventstream import event_frame
 
 FOLDER = Path(os.environ.get("RECORDINGS") or Path(__file__).parents[2].parent / "shared" / "recordings")
 """Where they are: beside the checkout, or where the environment says."""

@@ -23,7 +23,7 @@ from samples import (
     vectors,
 )
 from trunkline.testing import Told, reply, stream
-from trunkline.wire.eventstream import event_frame
+from trunkline.wire.grammar.eventstream import event_frame
 
 SSE = {"content-type": "text/event-stream"}
 GPT, CLAUDE, GEMINI = "openai/gpt-4o-mini", "anthropic/claude-sonnet-4-5", "google/gemini-2.5-flash"

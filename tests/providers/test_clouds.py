@@ -23,7 +23,7 @@ from trunkline import (
     TrunklineError,
 )
 from trunkline.testing import FakeUpstream, Told, reply, stream
-from trunkline.wire.eventstream import event_frame
+from trunkline.wire.grammar.eventstream import event_frame
 
 pytestmark = pytest.mark.anyio
 

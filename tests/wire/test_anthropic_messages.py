@@ -456,7 +456,7 @@ def test_a_cited_text_keeps_its_sources():
         "messages": [{"role": "assistant", "content": [{"type": "text", "text": "So.", "citations": [source]}]}],
     }
     request = dialect.request_from_wire(wire)
-    assert request.messages[0].parts == (Text("So.", (Citation(NAME, source, title="Log"),)),)
+    assert request.messages[0].parts == (Text("So.", (Citation(NAME, source, title="Log", quote="…"),)),)
     assert dialect.request_to_wire(request, Facts(model="m")).body == wire
 
 

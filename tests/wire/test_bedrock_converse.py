@@ -62,7 +62,7 @@ from trunkline.vocabulary.requests import Request, Settings, Words
 from trunkline.vocabulary.tools import OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire import bedrock_converse as dialect
-from trunkline.wire.eventstream import EventFrames, event_frame
+from trunkline.wire.grammar.eventstream import EventFrames, event_frame
 
 NAME = "bedrock_converse"
 CLAUDE = Facts(model="us.anthropic.claude-x-1:0", maker="anthropic", reasoning=True, max_output=8192)

@@ -19,7 +19,7 @@ from trunkline.vocabulary.parts import CacheMark, File, Image, Source, Text, Too
 from trunkline.vocabulary.requests import Request, Settings, Words
 from trunkline.vocabulary.tools import Reasoning, Tool, ToolChoice
 from trunkline.wire import bedrock_converse as dialect
-from trunkline.wire.eventstream import event_frame
+from trunkline.wire.grammar.eventstream import event_frame
 
 NAME = "bedrock_converse"
 

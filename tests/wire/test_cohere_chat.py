@@ -55,7 +55,7 @@ from trunkline.vocabulary.requests import Request, Settings, Words
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire import cohere_chat as dialect
-from trunkline.wire.sse import Frames, event_of
+from trunkline.wire.grammar.sse import Frames, event_of
 
 NAME = "cohere_chat"
 FACTS = Facts(model="command")

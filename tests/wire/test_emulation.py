@@ -10,7 +10,7 @@ from trunkline.vocabulary.parts import Image, Source, Text, ToolCall, ToolResult
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import ResponseFormat, Tool, ToolChoice
-from trunkline.wire import emulation
+from trunkline.wire.grammar import emulation
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = Tool("get_weather", "The weather now", CITY)

@@ -27,8 +27,8 @@ from trunkline.vocabulary.errors import (
 )
 from trunkline.vocabulary.requests import Words
 from trunkline.wire import anthropic_messages
-from trunkline.wire.eventstream import EventFrame, EventFrames, event_frame
-from trunkline.wire.unwrapped import Unwrapped
+from trunkline.wire.grammar.eventstream import EventFrame, EventFrames, event_frame
+from trunkline.wire.grammar.unwrapped import Unwrapped
 
 names = st.text(st.characters(codec="utf-8"), max_size=20)
 kinds = st.sampled_from(["event", "exception", "error"])

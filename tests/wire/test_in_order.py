@@ -15,7 +15,7 @@ from trunkline.vocabulary.events import (
     ToolCallStarted,
 )
 from trunkline.vocabulary.parts import Opaque
-from trunkline.wire.in_order import InOrder
+from trunkline.wire.grammar.in_order import InOrder
 
 STARTED, FINISHED, ENDED = Started(), Finished(finish="stop"), Ended()
 

@@ -22,7 +22,7 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.requests import Request, Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
-from trunkline.wire.matrix import ROWS
+from trunkline.wire.grammar.matrix import ROWS
 from trunkline.wire.registry import CHAT
 
 SERVER = Facts(model="m", reasoning=True, tools=True)

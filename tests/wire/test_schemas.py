@@ -9,9 +9,10 @@ from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import said
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import ResponseFormat, Tool
-from trunkline.wire import anthropic_messages, openai_chat, openai_responses, schemas
+from trunkline.wire import anthropic_messages, openai_chat, openai_responses
+from trunkline.wire.grammar import schemas
+from trunkline.wire.grammar.schemas import Takes, fit, fits, inlined, refers_to_itself
 from trunkline.wire.openai_chat.schema import STRICT
-from trunkline.wire.schemas import Takes, fit, fits, inlined, refers_to_itself
 
 NAME = {"type": "string"}
 CITY = {"type": "object", "properties": {"name": NAME}, "required": ["name"], "additionalProperties": False}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from streaming import every, pieces
 
-from trunkline.wire.sse import Frames, data_of, event_of, frame
+from trunkline.wire.grammar.sse import Frames, data_of, event_of, frame
 
 texts = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12)
 events = st.lists(st.lists(texts, min_size=1, max_size=3), max_size=5)

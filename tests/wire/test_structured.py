@@ -26,9 +26,16 @@ from trunkline.vocabulary.parts import Refusal, Text, Thinking, ToolCall
 from trunkline.vocabulary.replies import Accumulator, Choice, Reply
 from trunkline.vocabulary.requests import Request, Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
-from trunkline.wire import anthropic_messages, gemini, openai_chat, openai_completions, openai_responses, structured
+from trunkline.wire import (
+    anthropic_messages,
+    gemini,
+    openai_chat,
+    openai_completions,
+    openai_responses,
+)
+from trunkline.wire.grammar import structured
+from trunkline.wire.grammar.structured import bare, complaint, emulated, mending, misfit
 from trunkline.wire.registry import CHAT
-from trunkline.wire.structured import bare, complaint, emulated, mending, misfit
 
 CITY = {
     "type": "object",

@@ -17,9 +17,9 @@ from trunkline.vocabulary.errors import InvalidRequestError, ResponseParseError
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Reply
 from trunkline.vocabulary.tools import ResponseFormat, Schema
-from trunkline.wire import schemas
+from trunkline.wire.grammar import schemas
+from trunkline.wire.grammar.structured import bare, complaint, path_of
 from trunkline.wire.openai_chat.request import format_from_wire
-from trunkline.wire.structured import bare, complaint, path_of
 
 from .tools import foreign_schema, lifted
 

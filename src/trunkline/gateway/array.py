@@ -5,7 +5,7 @@ Gemini streams so unless `alt=sse` is said (ai.google.dev/api/generate-content#m
 
 from __future__ import annotations
 
-from trunkline.wire.sse import Frames, data_of
+from trunkline.wire.grammar.sse import Frames, data_of
 
 CONTENT_TYPE = (b"content-type", b"application/json; charset=utf-8")
 WAITING = b"\n"

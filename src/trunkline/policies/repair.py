@@ -12,7 +12,7 @@ from trunkline.vocabulary.calls import Answer, Call, Step
 from trunkline.vocabulary.errors import ResponseParseError, TrunklineError
 from trunkline.vocabulary.replies import Reply
 from trunkline.vocabulary.tools import ResponseFormat
-from trunkline.wire.structured import Complaint, complaint, mending
+from trunkline.wire.grammar.structured import Complaint, complaint, mending
 
 
 def repair(step: Step) -> Step:

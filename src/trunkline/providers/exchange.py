@@ -29,9 +29,9 @@ from trunkline.vocabulary.replies import AnyReply, EmbeddingReply, Loss, Reply
 from trunkline.vocabulary.secret import Secret
 from trunkline.vocabulary.tools import ResponseFormat
 from trunkline.vocabulary.usage import Cost, Usage
-from trunkline.wire import structured
-from trunkline.wire.classify import kept_headers, request_id
-from trunkline.wire.emulation import Reading, tools_by_schema
+from trunkline.wire.grammar import structured
+from trunkline.wire.grammar.classify import kept_headers, request_id
+from trunkline.wire.grammar.emulation import Reading, tools_by_schema
 
 from .catalog import Catalog
 from .estimating import estimated

@@ -17,7 +17,7 @@ import msgspec
 
 from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError
 from trunkline.vocabulary.protocols import Json, Receiving, Sending
-from trunkline.wire.sse import frame
+from trunkline.wire.grammar.sse import frame
 
 INSTALL = "pip install 'trunkline[litellm]'"
 

@@ -17,8 +17,8 @@ from msgspec import Struct
 from trunkline.vocabulary.calls import Clock
 from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError, CutOff
 from trunkline.vocabulary.protocols import Json, Receiving, Sending
-from trunkline.wire.fields import an_object
-from trunkline.wire.sse import frame
+from trunkline.wire.grammar.fields import an_object
+from trunkline.wire.grammar.sse import frame
 
 
 class MockAnswer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

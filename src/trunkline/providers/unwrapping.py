@@ -1,7 +1,7 @@
 """Unwrapping: an answer whose stream comes wrapped in another framing, as the plain stream that its dialect reads.
 
-Bedrock sends Anthropic's events inside its own binary frames; `wire/unwrapped.py` knows both. Here it is put between
-the connection and whoever reads it.
+Bedrock sends Anthropic's events inside its own binary frames; `wire/grammar/unwrapped.py` knows both. Here it is put
+between the connection and whoever reads it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trunkline.vocabulary.protocols import Receiving
-from trunkline.wire.unwrapped import Unwrapped
+from trunkline.wire.grammar.unwrapped import Unwrapped
 
 
 class Unwrapping:

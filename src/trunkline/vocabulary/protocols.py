@@ -77,7 +77,7 @@ class Dialect(Protocol):
 
     @property
     def says(self) -> Mapping[str, How]:
-        """How it says what another dialect said: a row of the matrix (`wire/matrix.py`) to the way."""
+        """How it says what another dialect said: a row of the matrix (`wire/grammar/matrix.py`) to the way."""
         ...
 
     @property

@@ -18,7 +18,7 @@ from trunkline.vocabulary.requests import Operation, Request, Settings
 
 from . import anthropic_messages
 from .anthropic_messages import error_from_wire, error_to_wire, words_to_wire
-from .fields import unread
+from .grammar.fields import unread
 
 name: Literal["anthropic_tokens"] = "anthropic_tokens"
 operation: Operation = "tokens"

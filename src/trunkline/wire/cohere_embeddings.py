@@ -18,10 +18,10 @@ from trunkline.vocabulary.replies import EmbeddingReply, Loss
 from trunkline.vocabulary.requests import EmbeddingRequest, Operation
 from trunkline.vocabulary.usage import Usage
 
-from . import fields
 from .cohere_chat.errors import error_from_wire, error_to_wire
-from .fields import an_object, array_at, as_array, as_count, as_object, as_text, text_at, words_to_wire
-from .vectors import packed, vector_of
+from .grammar import fields
+from .grammar.fields import an_object, array_at, as_array, as_count, as_object, as_text, text_at, words_to_wire
+from .grammar.vectors import packed, vector_of
 
 name: Literal["cohere_embeddings"] = "cohere_embeddings"
 operation: Operation = "embeddings"

@@ -16,8 +16,8 @@ from trunkline.vocabulary.replies import Ranked, RerankReply
 from trunkline.vocabulary.requests import Operation, RerankRequest
 from trunkline.vocabulary.usage import Usage
 
-from . import fields
-from .fields import an_object, array_at, as_array, as_count, as_flag, as_object, text_at, unread, words_to_wire
+from .grammar import fields
+from .grammar.fields import an_object, array_at, as_array, as_count, as_flag, as_object, text_at, unread, words_to_wire
 from .openai_chat import error_from_wire, error_to_wire
 
 name: Literal["cohere_rerank"] = "cohere_rerank"

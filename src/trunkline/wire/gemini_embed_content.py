@@ -16,8 +16,9 @@ from trunkline.vocabulary.protocols import How, Json, Written
 from trunkline.vocabulary.replies import EmbeddingReply
 from trunkline.vocabulary.requests import EmbeddingRequest, Operation, Words
 
-from . import fields, gemini_embeddings
+from . import gemini_embeddings
 from .gemini_embeddings import error_from_wire, error_to_wire, glance
+from .grammar import fields
 
 name: Literal["gemini_embed_content"] = "gemini_embed_content"
 operation: Operation = "embeddings"

@@ -20,11 +20,12 @@ from trunkline.vocabulary.protocols import How, Json, Seen, Written
 from trunkline.vocabulary.replies import TokenCount
 from trunkline.vocabulary.requests import Operation, Request, Words
 
-from . import fields, gemini
-from .fields import as_count, as_object
+from . import gemini
 from .gemini import error_from_wire, error_to_wire
 from .gemini.errors import hidden_error
 from .gemini.spelling import public, respell
+from .grammar import fields
+from .grammar.fields import as_count, as_object
 
 name: Literal["gemini_tokens"] = "gemini_tokens"
 operation: Operation = "tokens"

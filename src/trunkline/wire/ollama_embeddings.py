@@ -15,10 +15,10 @@ from trunkline.vocabulary.replies import EmbeddingReply, Loss
 from trunkline.vocabulary.requests import EmbeddingRequest, Operation
 from trunkline.vocabulary.usage import Usage
 
-from . import fields
-from .fields import array_at, as_array, as_count, as_text, text_at, words_to_wire
+from .grammar import fields
+from .grammar.fields import array_at, as_array, as_count, as_text, text_at, words_to_wire
+from .grammar.vectors import vector_of
 from .ollama_chat.errors import error_from_wire, error_to_wire, hidden_error
-from .vectors import vector_of
 
 name: Literal["ollama_embeddings"] = "ollama_embeddings"
 operation: Operation = "embeddings"

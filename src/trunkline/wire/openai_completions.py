@@ -23,15 +23,15 @@ from trunkline.vocabulary.replies import Choice, Loss, Reply
 from trunkline.vocabulary.requests import Operation, Request, Words
 from trunkline.vocabulary.usage import Usage
 
-from . import fields, matrix
-from .crossing import WHOLE, at_home
-from .fields import Field, an_object, as_array, as_flag, as_object, text_at
+from .grammar import fields, matrix
+from .grammar.crossing import WHOLE, at_home
+from .grammar.fields import Field, an_object, as_array, as_flag, as_object, text_at
+from .grammar.sse import frame
 from .openai_chat import broken, error_from_wire, error_to_wire, glance
 from .openai_chat.errors import hidden_error
 from .openai_chat.reply import finish_from_word, finish_word, usage_from_wire, usage_to_wire
 from .openai_chat.request import asks_for_usage, stops, words_to_wire
 from .openai_chat.stream import DONE, ChatDecoder, ChatTap, Growing
-from .sse import frame
 
 name: Literal["openai_completions"] = "openai_completions"
 operation: Operation = "chat"

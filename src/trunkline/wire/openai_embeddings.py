@@ -15,11 +15,11 @@ from trunkline.vocabulary.replies import EmbeddingReply
 from trunkline.vocabulary.requests import EmbeddingRequest, Operation
 from trunkline.vocabulary.usage import Usage
 
-from . import fields
-from .fields import an_object, array_at, as_array, as_object, text_at, words_to_wire
+from .grammar import fields
+from .grammar.fields import an_object, array_at, as_array, as_object, text_at, words_to_wire
+from .grammar.vectors import packed as pack
+from .grammar.vectors import vector_of
 from .openai_chat import error_from_wire, error_to_wire
-from .vectors import packed as pack
-from .vectors import vector_of
 
 name: Literal["openai_embeddings"] = "openai_embeddings"
 operation: Operation = "embeddings"

@@ -15,8 +15,8 @@ from trunkline.vocabulary.protocols import How, Json, Written
 from trunkline.vocabulary.replies import Moderated, ModerationReply
 from trunkline.vocabulary.requests import ModerationRequest, Operation
 
-from . import fields
-from .fields import an_object, array_at, as_array, as_flag, as_object, as_text, unread, words_to_wire
+from .grammar import fields
+from .grammar.fields import an_object, array_at, as_array, as_flag, as_object, as_text, unread, words_to_wire
 from .openai_chat import error_from_wire, error_to_wire
 from .openai_chat.messages import part_from_wire, part_to_wire
 

@@ -18,7 +18,7 @@ from trunkline.vocabulary.replies import TokenCount
 from trunkline.vocabulary.requests import Operation, Request, Settings
 
 from . import openai_responses
-from .fields import unread
+from .grammar.fields import unread
 from .openai_responses import error_from_wire, error_to_wire, words_to_wire
 
 name: Literal["openai_tokens"] = "openai_tokens"

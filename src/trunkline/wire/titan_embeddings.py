@@ -18,10 +18,10 @@ from trunkline.vocabulary.replies import EmbeddingReply, Loss
 from trunkline.vocabulary.requests import EmbeddingRequest, Operation, Words
 from trunkline.vocabulary.usage import Usage
 
-from . import fields
 from .bedrock_converse.errors import error_from_wire, error_to_wire, hidden_error
-from .fields import an_object, as_count, text_at
-from .vectors import vector_of
+from .grammar import fields
+from .grammar.fields import an_object, as_count, text_at
+from .grammar.vectors import vector_of
 
 name: Literal["titan_embeddings"] = "titan_embeddings"
 operation: Operation = "embeddings"

@@ -20,11 +20,11 @@ from trunkline.vocabulary.replies import EmbeddingReply, Loss
 from trunkline.vocabulary.requests import EmbeddingRequest, Operation, Words
 from trunkline.vocabulary.usage import Usage
 
-from . import fields
-from .fields import an_object, array_at, as_array, as_count, as_object, object_at, text_at
 from .gemini import error_from_wire, error_to_wire
 from .gemini.errors import hidden_error
 from .gemini.spelling import public
+from .grammar import fields
+from .grammar.fields import an_object, array_at, as_array, as_count, as_object, object_at, text_at
 
 name: Literal["vertex_embeddings"] = "vertex_embeddings"
 operation: Operation = "embeddings"

@@ -7,7 +7,7 @@ holds what the API takes of JSON Schema. Source: docs.anthropic.com/en/api/messa
 from typing import Literal
 
 from trunkline.vocabulary.requests import Operation
-from trunkline.wire.fields import words_to_wire
+from trunkline.wire.grammar.fields import words_to_wire
 
 from .errors import error_from_wire, error_to_wire
 from .reply import glance, reply_from_wire, reply_to_wire

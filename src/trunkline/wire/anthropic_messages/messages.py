@@ -27,7 +27,8 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import (
+from trunkline.wire.grammar.fields import (
+    a_text,
     an_object,
     arguments_of,
     as_array,
@@ -35,6 +36,7 @@ from trunkline.wire.fields import (
     as_object,
     cache_from_wire,
     mark_cache,
+    maybe_text_at,
     object_at,
     plain_text,
     text_at,
@@ -85,7 +87,8 @@ def _text_from_wire(body: Json, where: str) -> AnyPart:
 def citation_from_wire(body: Any) -> Citation:
     """A source that the model names: where it is on the web, or which document."""
     said = an_object(body)
-    return Citation(name, body, said.get("url"), said.get("title") or said.get("document_title"))
+    title = a_text(said.get("title")) or a_text(said.get("document_title"))
+    return Citation(name, body, a_text(said.get("url")), title, a_text(said.get("cited_text")))
 
 
 def _image_from_wire(body: Json, where: str) -> AnyPart | None:
@@ -97,11 +100,11 @@ def _document_from_wire(body: Json, where: str) -> AnyPart | None:
     source = _source_from_wire(object_at(body, "source", where), f"{where}.source")
     if source is None:
         return None
-    return File(source, body.pop("title", None), cache=cache_from_wire(body), extra=body)
+    return File(source, maybe_text_at(body, "title", where), cache=cache_from_wire(body), extra=body)
 
 
 def _thinking_from_wire(body: Json, where: str) -> AnyPart:
-    signature = body.pop("signature", None) or None  # empty: somebody else's reasoning, shown by a gateway
+    signature = maybe_text_at(body, "signature", where) or None  # empty: somebody else's reasoning, shown by a gateway
     dialect = name if signature is not None else None
     return Thinking(text_at(body, "thinking", where), signature, dialect=dialect, extra=body)
 
@@ -142,7 +145,7 @@ def _source_from_wire(source: Json, where: str) -> Source | None:
     """Where media is; None for a form that only this API has (a document made of blocks)."""
     match source.get("type"):
         case "base64":
-            return Source(data=text_at(source, "data", where), media_type=source.get("media_type"))
+            return Source(data=text_at(source, "data", where), media_type=maybe_text_at(source, "media_type", where))
         case "url":
             return Source(url=text_at(source, "url", where))
         case "file":

@@ -16,7 +16,7 @@ from trunkline.vocabulary.parts import AnyPart, Refusal, Text, Thinking
 from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object, as_array, said
+from trunkline.wire.grammar.fields import an_object, as_array, said
 
 from .errors import hidden_error
 from .messages import content_from_wire, name, part_to_wire

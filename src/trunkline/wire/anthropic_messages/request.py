@@ -14,9 +14,9 @@ from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
-from trunkline.wire import fields, matrix
-from trunkline.wire.crossing import INSTRUCTIONS, at_home
-from trunkline.wire.fields import (
+from trunkline.wire.grammar import fields, matrix
+from trunkline.wire.grammar.crossing import INSTRUCTIONS, at_home
+from trunkline.wire.grammar.fields import (
     Field,
     array_at,
     as_array,
@@ -28,7 +28,7 @@ from trunkline.wire.fields import (
     mark_cache,
     text_at,
 )
-from trunkline.wire.structured import instruction
+from trunkline.wire.grammar.structured import instruction
 
 from .messages import content_from_wire, message_from_wire, name, system_to_wire, turns_to_wire
 from .schema import fit

@@ -35,9 +35,9 @@ from trunkline.vocabulary.parts import AnyPart, Opaque, Text, Thinking, ToolCall
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object
-from trunkline.wire.sse import data_of, frame
-from trunkline.wire.streams import StreamReader, StreamWatcher
+from trunkline.wire.grammar.fields import an_object
+from trunkline.wire.grammar.sse import data_of, frame
+from trunkline.wire.grammar.streams import StreamReader, StreamWatcher
 
 from .errors import envelope, hidden_error
 from .messages import citation_from_wire, name, part_from_wire, part_to_wire

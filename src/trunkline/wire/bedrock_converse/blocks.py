@@ -28,8 +28,8 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import an_object, arguments_of, as_array, as_object, as_text, text_at
-from trunkline.wire.fields import said as public
+from trunkline.wire.grammar.fields import an_object, arguments_of, as_array, as_object, as_text, text_at
+from trunkline.wire.grammar.fields import said as public
 
 from .media import Names, media_from_wire, media_to_wire, name, opaque, pieces
 

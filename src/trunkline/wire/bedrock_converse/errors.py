@@ -25,9 +25,9 @@ from trunkline.vocabulary.errors import (
     UnknownProvider,
 )
 from trunkline.vocabulary.protocols import Json, Refused
-from trunkline.wire.classify import inside_of, object_of, refusal, status_of
-from trunkline.wire.eventstream import EventFrame
-from trunkline.wire.fields import an_object
+from trunkline.wire.grammar.classify import inside_of, object_of, refusal, status_of
+from trunkline.wire.grammar.eventstream import EventFrame
+from trunkline.wire.grammar.fields import an_object
 
 from .media import name
 

@@ -15,7 +15,7 @@ from typing import Any
 from trunkline.vocabulary.parts import AnyPart, Audio, Extra, File, Image, Opaque, Source
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import an_object, as_object, as_text, object_at, plain_text, text_at
+from trunkline.wire.grammar.fields import an_object, as_object, as_text, object_at, plain_text, text_at
 
 name = "bedrock_converse"
 

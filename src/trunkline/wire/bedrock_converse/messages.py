@@ -18,8 +18,8 @@ from trunkline.vocabulary.messages import Message, Role
 from trunkline.vocabulary.parts import AnyPart, ToolCall, ToolResult
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.crossing import INSTRUCTIONS
-from trunkline.wire.fields import as_object, text_at
+from trunkline.wire.grammar.crossing import INSTRUCTIONS
+from trunkline.wire.grammar.fields import as_object, text_at
 
 from .blocks import cache_point, content_from_wire, is_blank, part_to_wire, public
 from .media import Names, name

@@ -15,7 +15,7 @@ from trunkline.vocabulary.parts import AnyPart, Audio, File, Image, Opaque, Text
 from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object, as_object
+from trunkline.wire.grammar.fields import an_object, as_object
 
 from .blocks import content_from_wire, part_to_wire, public
 from .errors import hidden_error

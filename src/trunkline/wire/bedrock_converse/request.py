@@ -19,10 +19,10 @@ from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request, Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat
-from trunkline.wire import fields, matrix
-from trunkline.wire.crossing import INSTRUCTIONS, at_home
-from trunkline.wire.fields import Field, as_array, as_count, as_flag, as_object, as_text, text_at
-from trunkline.wire.structured import instruction
+from trunkline.wire.grammar import fields, matrix
+from trunkline.wire.grammar.crossing import INSTRUCTIONS, at_home
+from trunkline.wire.grammar.fields import Field, as_array, as_count, as_flag, as_object, as_text, text_at
+from trunkline.wire.grammar.structured import instruction
 
 from . import tools
 from .blocks import content_from_wire, public

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire import schemas
-from trunkline.wire.schemas import Takes
+from trunkline.wire.grammar import schemas
+from trunkline.wire.grammar.schemas import Takes
 
 TAKES = Takes(
     refused=frozenset({

@@ -34,9 +34,9 @@ from trunkline.vocabulary.events import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Words
-from trunkline.wire.eventstream import MOST, EventFrame, EventFrames
-from trunkline.wire.fields import an_object
-from trunkline.wire.streams import StreamReader, StreamWatcher
+from trunkline.wire.grammar.eventstream import MOST, EventFrame, EventFrames
+from trunkline.wire.grammar.fields import an_object
+from trunkline.wire.grammar.streams import StreamReader, StreamWatcher
 
 from .blocks import citation_from_wire, part_from_wire
 from .errors import frame_error

@@ -17,7 +17,7 @@ from trunkline.vocabulary.parts import ToolCall, ToolResult
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Tool, ToolChoice
-from trunkline.wire.fields import array_at, as_object, object_at, text_at
+from trunkline.wire.grammar.fields import array_at, as_object, object_at, text_at
 
 from .blocks import cache_point, mark_of, public
 from .media import name

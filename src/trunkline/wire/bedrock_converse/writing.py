@@ -30,8 +30,8 @@ from trunkline.vocabulary.parts import AnyPart
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.eventstream import event_frame
-from trunkline.wire.in_order import InOrder
+from trunkline.wire.grammar.eventstream import event_frame
+from trunkline.wire.grammar.in_order import InOrder
 
 from .blocks import citation_to_wire, public
 from .errors import frame_of

@@ -29,8 +29,8 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import an_object, as_array, as_object, as_text, object_at, plain_text, text_at
-from trunkline.wire.fields import said as public
+from trunkline.wire.grammar.fields import an_object, as_array, as_object, as_text, object_at, plain_text, text_at
+from trunkline.wire.grammar.fields import said as public
 
 from .errors import name
 

@@ -16,7 +16,7 @@ from trunkline.vocabulary.parts import AnyPart, Image, Opaque, Refusal, Text, Th
 from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object, as_array
+from trunkline.wire.grammar.fields import an_object, as_array
 
 from .errors import error_from_wire, failed, name
 from .messages import assistant_to_wire, message_from_wire, public

@@ -14,9 +14,9 @@ from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
-from trunkline.wire import fields, matrix, schemas
-from trunkline.wire.crossing import at_home
-from trunkline.wire.fields import (
+from trunkline.wire.grammar import fields, matrix, schemas
+from trunkline.wire.grammar.crossing import at_home
+from trunkline.wire.grammar.fields import (
     Field,
     array_at,
     as_array,
@@ -26,7 +26,7 @@ from trunkline.wire.fields import (
     object_at,
     text_at,
 )
-from trunkline.wire.schemas import Takes
+from trunkline.wire.grammar.schemas import Takes
 
 from .errors import name
 from .messages import message_from_wire, message_to_wire, public

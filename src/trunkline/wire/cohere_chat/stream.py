@@ -33,10 +33,10 @@ from trunkline.vocabulary.events import (
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object
-from trunkline.wire.in_order import InOrder
-from trunkline.wire.sse import data_of, frame
-from trunkline.wire.streams import StreamReader, StreamWatcher
+from trunkline.wire.grammar.fields import an_object
+from trunkline.wire.grammar.in_order import InOrder
+from trunkline.wire.grammar.sse import data_of, frame
+from trunkline.wire.grammar.streams import StreamReader, StreamWatcher
 
 from .errors import envelope, failed, name
 from .messages import citation_from_wire, citation_to_wire, public

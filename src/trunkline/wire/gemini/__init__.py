@@ -17,7 +17,7 @@ from typing import Literal
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.protocols import Written
 from trunkline.vocabulary.requests import Operation, Words
-from trunkline.wire import fields
+from trunkline.wire.grammar import fields
 
 from .errors import error_from_wire, error_to_wire
 from .reply import glance, reply_from_wire, reply_to_wire

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from trunkline.wire.sse import Frames, data_of
+from trunkline.wire.grammar.sse import Frames, data_of
 
 _BEGINNING = b"\xef\xbb\xbf \t\r\n"
 

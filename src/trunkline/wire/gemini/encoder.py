@@ -32,8 +32,8 @@ from trunkline.vocabulary.events import (
 from trunkline.vocabulary.parts import AnyPart, Citation, Extra, Text, Thinking, ToolCall
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object
-from trunkline.wire.sse import frame
+from trunkline.wire.grammar.fields import an_object
+from trunkline.wire.grammar.sse import frame
 
 from .grounding import grounding_of
 from .parts import name, part_to_wire

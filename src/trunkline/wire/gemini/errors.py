@@ -25,8 +25,8 @@ from trunkline.vocabulary.errors import (
     TrunklineError,
 )
 from trunkline.vocabulary.protocols import Json, Refused
-from trunkline.wire.classify import classify, inside_of, kept_headers, object_of, retry_after, status_of
-from trunkline.wire.fields import an_object
+from trunkline.wire.grammar.classify import classify, inside_of, kept_headers, object_of, retry_after, status_of
+from trunkline.wire.grammar.fields import an_object
 
 from .parts import name
 

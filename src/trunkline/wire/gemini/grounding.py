@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from trunkline.vocabulary.parts import Citation
 from trunkline.vocabulary.protocols import Json
-from trunkline.wire.fields import an_object
+from trunkline.wire.grammar.fields import an_object
 
 from .parts import name
 

@@ -26,7 +26,7 @@ from trunkline.vocabulary.events import (
 )
 from trunkline.vocabulary.parts import Extra, ToolCall
 from trunkline.vocabulary.protocols import Json
-from trunkline.wire.fields import an_object, as_array, as_object, as_text
+from trunkline.wire.grammar.fields import an_object, as_array, as_object, as_text
 
 from .grounding import citations_of
 from .parts import SIGNATURE, Ids, name, part_from_wire

@@ -21,7 +21,7 @@ from trunkline.vocabulary.messages import Message, Role
 from trunkline.vocabulary.parts import AnyPart, Audio, Extra, File, Image, Refusal, Text, ToolCall, ToolResult
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import as_array, as_object, as_text
+from trunkline.wire.grammar.fields import as_array, as_object, as_text
 
 from .parts import SIGNATURE, Ids, name, part_from_wire, part_to_wire, parts_to_wire, with_type
 from .spelling import public

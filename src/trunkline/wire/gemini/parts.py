@@ -31,7 +31,7 @@ from trunkline.vocabulary.parts import (
     ToolResult,
 )
 from trunkline.vocabulary.protocols import Json
-from trunkline.wire.fields import an_object, arguments_of, as_array, as_object, as_text, text_at
+from trunkline.wire.grammar.fields import an_object, arguments_of, as_array, as_object, as_text, text_at
 
 from .spelling import SPELLED, noted, public, respell, respelled
 

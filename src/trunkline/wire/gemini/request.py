@@ -13,9 +13,9 @@ from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool
-from trunkline.wire import fields, matrix
-from trunkline.wire.crossing import INSTRUCTIONS, at_home
-from trunkline.wire.fields import (
+from trunkline.wire.grammar import fields, matrix
+from trunkline.wire.grammar.crossing import INSTRUCTIONS, at_home
+from trunkline.wire.grammar.fields import (
     Field,
     an_object,
     array_at,
@@ -25,7 +25,7 @@ from trunkline.wire.fields import (
     as_text,
     text_at,
 )
-from trunkline.wire.structured import instruction
+from trunkline.wire.grammar.structured import instruction
 
 from .messages import contents_to_wire, message_from_wire, own_to_wire, system_from_wire, system_to_wire
 from .parts import Ids, name

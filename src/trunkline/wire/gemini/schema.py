@@ -12,9 +12,9 @@ from typing import Any, cast
 
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire import schemas
-from trunkline.wire.fields import an_object
-from trunkline.wire.schemas import Takes
+from trunkline.wire.grammar import schemas
+from trunkline.wire.grammar.fields import an_object
+from trunkline.wire.grammar.schemas import Takes
 
 TAKES = Takes(
     known=frozenset({

@@ -19,9 +19,9 @@ from trunkline.vocabulary.parts import Extra
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object, as_array, as_object
-from trunkline.wire.sse import data_of, frame
-from trunkline.wire.streams import StreamReader, StreamWatcher
+from trunkline.wire.grammar.fields import an_object, as_array, as_object
+from trunkline.wire.grammar.sse import data_of, frame
+from trunkline.wire.grammar.streams import StreamReader, StreamWatcher
 
 from .cutting import Chunks, Passing
 from .encoder import GeminiEncoder

@@ -13,7 +13,7 @@ from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.parts import Extra
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Tool, ToolChoice
-from trunkline.wire.fields import as_array, as_object, as_text, text_at
+from trunkline.wire.grammar.fields import as_array, as_object, as_text, text_at
 
 from .parts import name
 from .schema import from_openapi

@@ -7,7 +7,7 @@ is streamed unless the caller says otherwise. Source: docs.ollama.com/api/chat a
 from typing import Literal
 
 from trunkline.vocabulary.requests import Operation
-from trunkline.wire.fields import words_to_wire
+from trunkline.wire.grammar.fields import words_to_wire
 
 from .errors import error_from_wire, error_to_wire
 from .reply import glance, reply_from_wire, reply_to_wire

@@ -8,7 +8,7 @@ import msgspec
 
 from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.protocols import Json, Refused
-from trunkline.wire.classify import object_of, refusal, status_of
+from trunkline.wire.grammar.classify import object_of, refusal, status_of
 
 name = "ollama_chat"
 

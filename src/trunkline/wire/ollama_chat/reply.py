@@ -16,8 +16,8 @@ from trunkline.vocabulary.parts import AnyPart, Image, Refusal, Text, Thinking, 
 from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import as_array, as_object
-from trunkline.wire.fields import said as public
+from trunkline.wire.grammar.fields import as_array, as_object
+from trunkline.wire.grammar.fields import said as public
 
 from .errors import hidden_error, name
 from .messages import call_from_wire, content_from_wire, said_in, stamped

@@ -17,10 +17,10 @@ from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, Tool
-from trunkline.wire import fields, matrix
-from trunkline.wire.crossing import at_home
-from trunkline.wire.fields import Field, array_at, as_array, as_flag, as_object, object_at, text_at
-from trunkline.wire.fields import said as public
+from trunkline.wire.grammar import fields, matrix
+from trunkline.wire.grammar.crossing import at_home
+from trunkline.wire.grammar.fields import Field, array_at, as_array, as_flag, as_object, object_at, text_at
+from trunkline.wire.grammar.fields import said as public
 
 from .errors import name
 from .messages import Calls, Conversation, message_from_wire

@@ -28,10 +28,10 @@ from trunkline.vocabulary.parts import ToolCall
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object, as_array
-from trunkline.wire.fields import said as public
-from trunkline.wire.in_order import InOrder
-from trunkline.wire.streams import StreamReader, StreamWatcher
+from trunkline.wire.grammar.fields import an_object, as_array
+from trunkline.wire.grammar.fields import said as public
+from trunkline.wire.grammar.in_order import InOrder
+from trunkline.wire.grammar.streams import StreamReader, StreamWatcher
 
 from .errors import hidden_error, name
 from .messages import call_from_wire, call_to_wire, image_from_wire, said_in, stamped

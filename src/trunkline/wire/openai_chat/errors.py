@@ -17,8 +17,8 @@ from trunkline.vocabulary.errors import (
     TrunklineError,
 )
 from trunkline.vocabulary.protocols import Json, Refused
-from trunkline.wire.classify import inside_of, object_of, refusal, status_of
-from trunkline.wire.fields import an_object
+from trunkline.wire.grammar.classify import inside_of, object_of, refusal, status_of
+from trunkline.wire.grammar.fields import an_object
 
 from .messages import name
 

@@ -29,13 +29,15 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import (
+from trunkline.wire.grammar.fields import (
+    a_text,
     an_object,
     as_array,
     as_object,
     as_text,
     cache_from_wire,
     mark_cache,
+    maybe_text_at,
     object_at,
     plain_text,
     said,
@@ -95,11 +97,11 @@ def _message_from_wire(value: Any, where: str) -> Message:
         return Message(role, (result,), dialect=name)
     if role == "tool":
         call_id = text_at(body, "tool_call_id", where)
-        result = ToolResult(call_id, parts, name=body.pop("name", None), extra=body)
+        result = ToolResult(call_id, parts, name=maybe_text_at(body, "name", where), extra=body)
         return Message(role, (result,), dialect=name)
     if role == "assistant":
         parts = (*_thinking_from_wire(body), *_cited(parts, body), *_assistant_parts(body, where))
-    return Message(role, parts, name=body.pop("name", None), extra=body, dialect=name)
+    return Message(role, parts, name=maybe_text_at(body, "name", where), extra=body, dialect=name)
 
 
 def _content_from_wire(content: Any, where: str) -> tuple[AnyPart, ...]:
@@ -128,8 +130,8 @@ def _assistant_parts(body: Json, where: str) -> list[AnyPart]:
 
 def spoken(audio: Json) -> Audio:
     """The answer in sound: its id is what a later turn sends back (platform.openai.com/docs/guides/audio)."""
-    source = Source(data=audio.pop("data", None), file_id=audio.pop("id", None))
-    return Audio(source, transcript=audio.pop("transcript", None), extra=audio)
+    source = Source(data=maybe_text_at(audio, "data", "audio"), file_id=maybe_text_at(audio, "id", "audio"))
+    return Audio(source, transcript=maybe_text_at(audio, "transcript", "audio"), extra=audio)
 
 
 def _cited(parts: tuple[AnyPart, ...], body: Json) -> tuple[AnyPart, ...]:
@@ -147,8 +149,8 @@ def _cited(parts: tuple[AnyPart, ...], body: Json) -> tuple[AnyPart, ...]:
 def citation_from_wire(annotation: Any) -> Citation:
     """A source: where it is, and which characters of the text it stands for."""
     said = an_object(an_object(annotation).get("url_citation"))
-    where = said.get("start_index"), said.get("end_index")
-    return Citation(name, annotation, said.get("url"), said.get("title"), said.get("content"), *where)
+    url, title, quote = (a_text(said.get(key)) for key in ("url", "title", "content"))
+    return Citation(name, annotation, url, title, quote, said.get("start_index"), said.get("end_index"))
 
 
 def citation_to_wire(citation: Citation) -> Json | None:
@@ -199,22 +201,23 @@ def _image_from_wire(body: Json, where: str) -> AnyPart:
     else:
         image = as_object(image, f"{where}.image_url")
     source = _source_of_url(text_at(image, "url", f"{where}.image_url"))
-    return Image(source, image.pop("detail", None), cache=cache_from_wire(body), extra=body)
+    return Image(source, maybe_text_at(image, "detail", f"{where}.image_url"), cache=cache_from_wire(body), extra=body)
 
 
 def _audio_from_wire(body: Json, where: str) -> AnyPart:
     audio = object_at(body, "input_audio", where)
-    form = audio.get("format")
-    return Audio(Source(data=audio.get("data"), media_type=f"audio/{form}"), form, extra=body)
+    inside = f"{where}.input_audio"
+    form = maybe_text_at(audio, "format", inside)
+    data = maybe_text_at(audio, "data", inside)
+    return Audio(Source(data=data, media_type=f"audio/{form or 'wav'}"), form, extra=body)
 
 
 def _file_from_wire(body: Json, where: str) -> AnyPart:
     file = object_at(body, "file", where)
-    if (data := file.get("file_data")) is not None:
-        source = _source_of_url(as_text(data, f"{where}.file.file_data"))
-    else:
-        source = Source(file_id=file.get("file_id"))
-    return File(source, file.get("filename"), cache=cache_from_wire(body), extra=body)
+    inside = f"{where}.file"
+    data = maybe_text_at(file, "file_data", inside)
+    source = _source_of_url(data) if data is not None else Source(file_id=maybe_text_at(file, "file_id", inside))
+    return File(source, maybe_text_at(file, "filename", inside), cache=cache_from_wire(body), extra=body)
 
 
 def _refusal_from_wire(body: Json, where: str) -> AnyPart:

@@ -13,7 +13,7 @@ from trunkline.vocabulary.errors import InvalidRequestError, ResponseParseError
 from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object, as_array, as_object, said
+from trunkline.wire.grammar.fields import an_object, as_array, as_object, said
 
 from .errors import hidden_error
 from .messages import as_read, assistant_to_wire, message_from_wire, name

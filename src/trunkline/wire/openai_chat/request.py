@@ -16,9 +16,9 @@ from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
-from trunkline.wire import fields, matrix
-from trunkline.wire.crossing import at_home
-from trunkline.wire.fields import (
+from trunkline.wire.grammar import fields, matrix
+from trunkline.wire.grammar.crossing import at_home
+from trunkline.wire.grammar.fields import (
     Field,
     an_object,
     array_at,

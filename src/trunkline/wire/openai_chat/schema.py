@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.tools import ResponseFormat, Schema, Tool
-from trunkline.wire import schemas
-from trunkline.wire.schemas import Takes
+from trunkline.wire.grammar import schemas
+from trunkline.wire.grammar.schemas import Takes
 
 STRICT = Takes(
     known=frozenset({

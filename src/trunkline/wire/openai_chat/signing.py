@@ -10,7 +10,7 @@ from __future__ import annotations
 from trunkline.vocabulary.events import ToolCallStarted
 from trunkline.vocabulary.parts import ToolCall
 from trunkline.vocabulary.protocols import Json
-from trunkline.wire.fields import an_object
+from trunkline.wire.grammar.fields import an_object
 
 GEMINI = "gemini"
 """The dialect whose signatures these are."""

@@ -27,9 +27,9 @@ from trunkline.vocabulary.parts import Audio, Opaque
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Request, Words
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object, said
-from trunkline.wire.sse import data_of, frame
-from trunkline.wire.streams import StreamReader, StreamWatcher
+from trunkline.wire.grammar.fields import an_object, said
+from trunkline.wire.grammar.sse import data_of, frame
+from trunkline.wire.grammar.streams import StreamReader, StreamWatcher
 
 from .errors import envelope, hidden_error
 from .messages import (

@@ -12,7 +12,7 @@ are offered to a model that thinks, because then a turn goes on after its result
 from typing import Literal
 
 from trunkline.vocabulary.requests import Operation
-from trunkline.wire.fields import words_to_wire
+from trunkline.wire.grammar.fields import words_to_wire
 
 from .errors import error_from_wire, error_to_wire
 from .items import name as _name

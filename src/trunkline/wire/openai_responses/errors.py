@@ -13,8 +13,8 @@ import msgspec
 
 from trunkline.vocabulary.errors import RateLimitError, TrunklineError
 from trunkline.vocabulary.protocols import Json, Refused
-from trunkline.wire.classify import inside_of, object_of, refusal, status_of
-from trunkline.wire.fields import an_object
+from trunkline.wire.grammar.classify import inside_of, object_of, refusal, status_of
+from trunkline.wire.grammar.fields import an_object
 from trunkline.wire.openai_chat.errors import envelope
 
 from .items import name

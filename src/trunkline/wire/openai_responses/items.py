@@ -39,7 +39,7 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.fields import an_object, as_array, as_object, as_text, object_at, plain_text, text_at
+from trunkline.wire.grammar.fields import an_object, as_array, as_object, as_text, object_at, plain_text, text_at
 
 name: Literal["openai_responses"] = "openai_responses"
 

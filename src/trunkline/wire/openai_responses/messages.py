@@ -19,8 +19,8 @@ from trunkline.vocabulary.messages import Message, Role
 from trunkline.vocabulary.parts import AnyPart, Extra, Text, Thinking, ToolCall, ToolResult
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Loss
-from trunkline.wire.crossing import INSTRUCTIONS
-from trunkline.wire.fields import an_object, as_array, as_object, as_text, text_at
+from trunkline.wire.grammar.crossing import INSTRUCTIONS
+from trunkline.wire.grammar.fields import an_object, as_array, as_object, as_text, text_at
 
 from .items import (
     BARE,

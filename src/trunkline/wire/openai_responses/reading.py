@@ -38,9 +38,9 @@ from trunkline.vocabulary.events import (
 from trunkline.vocabulary.parts import AnyPart, Extra, Refusal, Text, Thinking, ToolCall
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import Words
-from trunkline.wire.fields import an_object
-from trunkline.wire.sse import data_of, event_of
-from trunkline.wire.streams import StreamReader, StreamWatcher
+from trunkline.wire.grammar.fields import an_object
+from trunkline.wire.grammar.sse import data_of, event_of
+from trunkline.wire.grammar.streams import StreamReader, StreamWatcher
 
 from .errors import hidden_error
 from .items import IN, ITEM, LOGPROBS, MORE, Probabilities, citation_from_wire, name, parts_from_item

@@ -17,7 +17,7 @@ from trunkline.vocabulary.parts import AnyPart, Extra, Refusal, Text, Thinking, 
 from trunkline.vocabulary.protocols import Json, Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object, as_array
+from trunkline.wire.grammar.fields import an_object, as_array
 
 from .errors import hidden_error
 from .items import EMPTY, ITEM, LOGPROBS, MORE, Items, Probabilities, name, parts_from_item

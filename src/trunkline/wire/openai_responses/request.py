@@ -13,9 +13,9 @@ from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import AnyTool, OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
-from trunkline.wire import fields, matrix
-from trunkline.wire.crossing import at_home
-from trunkline.wire.fields import Field, an_object, as_array, as_flag, as_object, as_text, text_at
+from trunkline.wire.grammar import fields, matrix
+from trunkline.wire.grammar.crossing import at_home
+from trunkline.wire.grammar.fields import Field, an_object, as_array, as_flag, as_object, as_text, text_at
 from trunkline.wire.openai_chat.schema import strict_form, strict_tool
 
 from .items import name, said

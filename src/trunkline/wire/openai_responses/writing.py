@@ -38,8 +38,8 @@ from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.usage import Usage
-from trunkline.wire.fields import an_object
-from trunkline.wire.sse import frame
+from trunkline.wire.grammar.fields import an_object
+from trunkline.wire.grammar.sse import frame
 
 from .errors import envelope
 from .items import EMPTY, IN, ITEM, LOGPROBS, MORE, Items, citation_to_wire, name

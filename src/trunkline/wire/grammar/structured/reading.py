@@ -15,7 +15,7 @@ from trunkline.vocabulary.parts import AnyPart, Text, ToolCall
 from trunkline.vocabulary.protocols import Decoder
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.tools import ResponseFormat
-from trunkline.wire.emulation import Reading
+from trunkline.wire.grammar.emulation import Reading
 
 from .value import BEFORE, Span, begins, opening, within
 

@@ -19,9 +19,9 @@ from trunkline.vocabulary.protocols import Dialect
 from trunkline.vocabulary.replies import Loss
 from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.tools import AnyTool, ResponseFormat, Schema, Tool, ToolChoice
-from trunkline.wire.crossing import INSTRUCTIONS
-from trunkline.wire.emulation import Emulation
-from trunkline.wire.schemas import inlined, refers_to_itself
+from trunkline.wire.grammar.crossing import INSTRUCTIONS
+from trunkline.wire.grammar.emulation import Emulation
+from trunkline.wire.grammar.schemas import inlined, refers_to_itself
 
 from .reading import reading_of
 from .value import opening

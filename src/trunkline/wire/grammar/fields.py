@@ -142,6 +142,12 @@ def text_at(source: Json, key: str, where: str = "") -> str:
     return as_text(_required(source, key, path), path)
 
 
+def maybe_text_at(source: Json, key: str, where: str = "") -> str | None:
+    """`source[key]`, removed from `source`: a string, if it is there."""
+    value = source.pop(key, None)
+    return None if value is None else as_text(value, _path(where, key))
+
+
 def object_at(source: Json, key: str, where: str = "") -> Json:
     """`source[key]`, removed from `source`: it must be there and be an object. A copy: it may be taken apart."""
     path = _path(where, key)
@@ -177,6 +183,11 @@ def as_array(value: Any, path: str) -> list[Any]:
 def as_count(value: Any, path: str) -> int:
     """`value` if it is an integer; else an error that names the field."""
     return value if isinstance(value, int) and not isinstance(value, bool) else _refuse(value, "an integer", path)
+
+
+def a_text(value: Any) -> str | None:
+    """`value` if it is a string, else None: for words that may or may not be there."""
+    return value if isinstance(value, str) else None
 
 
 def an_object(value: Any) -> Json:
