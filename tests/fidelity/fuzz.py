@@ -194,7 +194,7 @@ def _ask(source: Source, raw: bytes, other: Any) -> None:
 
 
 def _answer(source: Source, raw: bytes, other: Any) -> None:
-    with guarded():
+    with guarded:
         source.dialect.glance(raw)
         body = _parsed(raw)
         if body is None:
@@ -208,7 +208,7 @@ def _answer(source: Source, raw: bytes, other: Any) -> None:
 def _stream(source: Source, raw: bytes, other: Any) -> None:
     dialect = source.dialect
     asked = Request(model="m", messages=(), stream=True, include_usage=True)
-    with guarded():
+    with guarded:
         decoder, encoder, own = dialect.decoder(), other.encoder(asked), dialect.encoder(asked)
         gathered = Accumulator()
         for at in range(0, len(raw), 4096):
@@ -220,7 +220,7 @@ def _stream(source: Source, raw: bytes, other: Any) -> None:
         gathered.add(events)
         encoder.encode(events)
         msgspec.json.encode(other.reply_to_wire(gathered.reply()))
-    with guarded():
+    with guarded:
         tap = dialect.tap(Words(dialect.name, {}))
         for at in range(0, len(raw), 4096):
             tap.feed(raw[at : at + 4096])

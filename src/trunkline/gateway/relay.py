@@ -83,7 +83,7 @@ async def _whole(engine: Engine, call: Call, dialect: Dialect, send: Send) -> No
         if answer.passes and answer.body is not None:
             body = answer.body
         else:
-            with guarded():
+            with guarded:
                 body = msgspec.json.encode(dialect.reply_to_wire(answer.whole()))
             if getattr(answer.whole(), "estimated", False):
                 told.append((b"x-trunkline-estimated", b"true"))
@@ -142,7 +142,7 @@ class _Streamed:
         elif answer.events is not None:
             encoder = self._dialect.encoder(self._call.request)
             async for events in answer.events:
-                with guarded():
+                with guarded:
                     written = encoder.encode(events)
                 await self._body(written)
         await self._body(b"", more=False)

@@ -35,7 +35,7 @@ from trunkline.wire.grammar.emulation import Reading, tools_by_schema
 
 from .catalog import Catalog
 from .estimating import estimated
-from .flow import NONSENSE, Flow, Piece, Reader, Watched, unreadable
+from .flow import Flow, Piece, Reader, Watched, guarded
 from .provider import Provider
 from .unwrapping import Unwrapping
 
@@ -248,12 +248,8 @@ class _Conversation:
         body = await receiving.read()
         if receiving.status >= 400:
             raise self.spoken.dialect.error_from_wire(receiving.status, receiving.headers, body)
-        try:
+        with guarded:
             return self._whole(receiving, body)
-        except TrunklineError:
-            raise
-        except NONSENSE as error:
-            raise unreadable(error) from error
 
     def _whole(self, receiving: Receiving, body: bytes) -> Answer:
         answer = self._answer(receiving, body=body, whole=lambda: self._read(answer, body))

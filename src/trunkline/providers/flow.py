@@ -7,7 +7,7 @@ its reader's business. Knows no dialect and no rule.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from typing import Generic, Protocol, TypeVar
 
 from trunkline.vocabulary.calls import Clock, Outcome, OutcomeKind
@@ -32,15 +32,18 @@ def unreadable(error: Exception) -> ResponseParseError:
     return ResponseParseError(f"the provider's answer has a shape that cannot be read: {error}", status=502)
 
 
-@contextlib.contextmanager
-def guarded() -> Generator[None]:
-    """Where a provider's words are read: their nonsense is its mistake, said as one."""
-    try:
-        yield
-    except TrunklineError:
-        raise
-    except NONSENSE as error:
-        raise unreadable(error) from error
+class _Guarded:
+    """`with guarded:` where a provider's words are read: their nonsense is its mistake, and said as one. Holds nothing,
+    so one serves all."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, NONSENSE) and not isinstance(error, TrunklineError):
+            raise unreadable(error) from error
+
+
+guarded = _Guarded()
 
 
 class Reader(Protocol[Piece]):
@@ -149,14 +152,10 @@ class Flow(Generic[Piece]):
         data = await self._receiving.more()
         if self._late:
             raise _too_late()
-        try:
+        with guarded:
             if data is not None:
                 return self._reader.feed(data)
             piece = self._reader.close()
-        except TrunklineError:
-            raise
-        except NONSENSE as error:
-            raise unreadable(error) from error
         self._reader.ended = True
         return piece
 
