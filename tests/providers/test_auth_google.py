@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from trunkline.providers.auth import google
+from trunkline.providers.auth import fetching, google
 from trunkline.testing import FakeUpstream, Told, reply
 from trunkline.vocabulary.errors import (
     APIConnectionError,
@@ -171,10 +171,10 @@ async def test_a_redirect_is_not_followed(status):
 
 async def test_a_proxy_is_not_asked_for_what_is_on_this_machine(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    google._opener.cache_clear()
+    fetching._opener.cache_clear()
     async with FakeUpstream([token()]) as server:
         assert await google.from_info(account(server.url)).current() == Token("ya29.token")
-    google._opener.cache_clear()
+    fetching._opener.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,18 @@
 """Google: tokens of a service account, of a person who signed in, or of the machine, renewed as they expire.
 
-Source: cloud.google.com/docs/authentication/application-default-credentials. Owns where credentials are said, and the
-few requests that fetch tokens. Reading credentials and the tokens' exchange are google-auth's, which asks for a
-function that carries its requests: the standard library does, over TLS, or in the clear to this machine itself and to
-the metadata server that Google's own machines have.
+Source: cloud.google.com/docs/authentication/application-default-credentials. Owns where credentials are said. Reading
+them and the tokens' exchange are google-auth's, which asks for a function that carries its requests: `fetching`.
 """
 
 from __future__ import annotations
 
-import http.client
 import math
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple, cast
-from urllib.parse import urlsplit
+from typing import Any, cast
 
 import msgspec
 
@@ -36,13 +29,6 @@ from trunkline.vocabulary.secret import MASK, Credential, Token
 from .renewal import Fresh, Renewed, harmless
 
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-METADATA = frozenset({"metadata.google.internal", "169.254.169.254"})
-"""Google's machines ask here in the clear: the address is on the machine's own link."""
-SECONDS = 30.0
-"""For one request to a token endpoint."""
-MOST = 2**20
-"""Bytes of its answer: a token is some hundred."""
-
 Info = Mapping[str, Any]
 """What a credentials file holds."""
 
@@ -83,7 +69,7 @@ def default() -> Credential:
 
     def load() -> Any:
         google = _google()
-        return google.auth.default(scopes=SCOPES, request=_ask)[0]
+        return google.auth.default(scopes=SCOPES, request=_carrier(google))[0]
 
     return _renewed(load)
 
@@ -114,7 +100,7 @@ def _loaded(info: Info) -> Any:
     }
     if (reader := readers.get(info.get("type", ""))) is not None:
         return reader(info, scopes=SCOPES)
-    return google.auth.load_credentials_from_dict(info, scopes=SCOPES, request=_ask)[0]
+    return google.auth.load_credentials_from_dict(info, scopes=SCOPES, request=_carrier(google))[0]
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
@@ -140,7 +126,7 @@ class _Tokens:
         except (google.auth.exceptions.GoogleAuthError, KeyError, TypeError, ValueError) as error:
             raise _unusable(google, error) from None
         try:
-            self._credentials.refresh(_ask)
+            self._credentials.refresh(_carrier(google))
         except google.auth.exceptions.GoogleAuthError as error:
             raise _refused(google, error) from None
         except (KeyError, TypeError, ValueError):
@@ -174,6 +160,13 @@ def _refused(google: Any, error: Any) -> TrunklineError:
     return AuthenticationError(f"Google gives no token: {told}", status=401)
 
 
+def _carrier(google: Any) -> Any:
+    """What carries google-auth's requests. Its HTTP library costs 8 ms that only these credentials have to pay."""
+    from . import fetching
+
+    return partial(fetching.ask, google.auth.exceptions.TransportError)
+
+
 @cache
 def _google() -> Any:
     """The library: half of it has no types. Its import takes 0.2 s, which a credential's thread spends."""
@@ -183,60 +176,3 @@ def _google() -> Any:
         return import_module("google")
     except ImportError:
         raise ConfigurationError("Google's credentials need the extra: pip install 'trunkline[google]'") from None
-
-
-# --- requests ---------------------------------------------------------------------------------------------------------
-
-
-class _Answer(NamedTuple):
-    """What google-auth looks at."""
-
-    status: int
-    headers: Mapping[str, str]
-    data: bytes
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A token endpoint does not move: whoever says so would be given the key's signature."""
-
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
-        """Nowhere: the redirect itself is the answer."""
-
-
-@cache
-def _opener(*, nearby: bool) -> urllib.request.OpenerDirector:
-    """Made at the first need: it reads the machine's certificates and proxies. None leads to what is nearby."""
-    return urllib.request.build_opener(_NoRedirect, *[urllib.request.ProxyHandler({})] * nearby)
-
-
-def _ask(
-    url: str,
-    method: str = "GET",
-    body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    timeout: float | None = None,
-    **_: Any,
-) -> _Answer:
-    """One HTTP request, as `google.auth.transport.Request` describes it."""
-    failed: Any = _google().auth.exceptions.TransportError
-    host = urlsplit(url).hostname or ""
-    secure = url.startswith("https://")
-    if not secure and not (url.startswith("http://") and _is_nearby(host)):
-        raise failed(f"{host} must be asked over https")
-    request = urllib.request.Request(url, body, dict(headers or {}), method=method)  # noqa: S310 checked above
-    try:
-        with _opener(nearby=not secure).open(request, timeout=timeout or SECONDS) as answer:
-            return _Answer(answer.status, dict(answer.headers), answer.read(MOST))
-    except urllib.error.HTTPError as refusal:
-        with refusal:
-            return _Answer(refusal.code, dict(refusal.headers), refusal.read(MOST))
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise failed(f"{host} does not answer ({type(reason).__name__})") from None
-
-
-def _is_nearby(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback or host in METADATA
-    except ValueError:
-        return host in METADATA or host == "localhost"

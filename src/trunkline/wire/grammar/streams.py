@@ -137,7 +137,7 @@ class StreamWatcher:
             raise self._broken
         pieces = self._cutter.feed(data)
         whole = b"".join(pieces)
-        if self.content and not self.notable.search(whole):
+        if self.content and not self._telling(whole):
             self._unread(pieces)
             return whole
         return self._watch(pieces)
@@ -161,7 +161,7 @@ class StreamWatcher:
         kept: list[bytes] = []
         try:
             for piece in pieces:
-                if self.content and not self.notable.search(piece):
+                if self.content and not self._telling(piece):
                     self._unread([piece])
                 elif not self.ended and not self._keep(piece):
                     continue
@@ -171,6 +171,10 @@ class StreamWatcher:
                 raise
             self._broken = error
         return b"".join(kept)
+
+    def _telling(self, piece: bytes) -> bool:
+        """Whether a piece is worth decoding once the first content is known."""
+        return self.notable.search(piece) is not None
 
     def _unread(self, pieces: list[bytes]) -> None:
         """Pieces that go on without having been read."""

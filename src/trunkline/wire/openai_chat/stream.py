@@ -163,10 +163,12 @@ class ChatDecoder(StreamReader):
 
     def _take(self, piece: bytes, events: list[Event]) -> None:
         data = data_of(piece)
-        if data.strip() == DONE:
+        if data[:1] == b"{":
+            self._chunk(self._object(data), events)
+        elif data.strip() == DONE:
             self._finish(events)
         elif data:
-            self._chunk(self._object(data), events)
+            self._object(data)  # which says what is wrong with it
 
     def _over(self, events: list[Event]) -> None:
         if not self._choices or not all(choice.finished for choice in self._choices.values()):
@@ -186,7 +188,7 @@ class ChatDecoder(StreamReader):
         if chunk.get("error"):
             raise hidden_error(chunk)
         choices: list[Json] = chunk.get("choices") or []
-        news = self._news(chunk) if not chunk.keys() <= _FRAMING else {}
+        news = self._news(chunk)
         if not self._started:
             if not (choices or chunk.get("id")):  # Azure judges the prompt before there is an answer
                 self._early.update(news)
@@ -215,12 +217,10 @@ class ChatDecoder(StreamReader):
     def _news(self, chunk: Json) -> Json:
         """Unknown keys of the answer that a chunk says for the first time, or says otherwise."""
         known = self._known
-        news = {
-            key: value
-            for key, value in chunk.items()
-            if key not in _FRAMING and value is not None and known.get(key) != value
-        }
-        known.update(news)
+        news: Json = {}
+        for key, value in chunk.items():
+            if key not in _FRAMING and value is not None and known.get(key) != value:
+                news[key] = known[key] = value
         return news
 
     def _choice(self, choice: Json, events: list[Event]) -> None:
@@ -230,7 +230,11 @@ class ChatDecoder(StreamReader):
             growing = self._choices[at] = Growing()
         delta: Json = choice.get("delta") or {}
         logprobs = choice.get("logprobs")
-        reasoning = next((key for key in REASONING_KEYS if delta.get(key)), None)
+        reasoning = None
+        for key in REASONING_KEYS:
+            if delta.get(key):
+                reasoning = key
+                break
         if reasoning is not None:
             place = growing.place("thinking")
             events.append(ThinkingDelta(choice=at, delta=delta[reasoning], index=place, extra={"~key": reasoning}))
@@ -484,11 +488,14 @@ class ChatEncoder:
 class ChatTap(StreamWatcher):
     """Watches a stream that passes through, and leaves out the usage chunk that only we had asked for."""
 
-    notable = re.compile(rb'"usage"\s*:\s*\{|"error"\s*:\s*[^n\s]|"finish_reason"\s*:\s*"|\[DONE\]')
+    notable = re.compile(rb'"usage"\s*:\s*\{|"error"\s*:\s*[^n\s]|"finish_reason"\s*:\s*"')
 
     def __init__(self, include_usage: bool, decoder: ChatDecoder) -> None:
         super().__init__(decoder)
         self._include_usage = include_usage
+
+    def _telling(self, piece: bytes) -> bool:
+        return DONE in piece or self.notable.search(piece) is not None  # apart: one pattern for both is slow
 
     def _keep(self, piece: bytes) -> bool:
         before = self.usage
