@@ -10,6 +10,8 @@ from trunkline import AsyncClient, Config, ConfigurationError
 from trunkline.config import VARIABLES, GatewayConfig, examine, load, parse, schema
 
 FILE = "trunkline.yaml"
+TARGET = "model, base_url, api_key, headers, options, buckets, tags, adaptive, rpm, tpm, concurrency, budget"
+"""The keys of a target."""
 
 
 def read(text, **env):
@@ -227,12 +229,30 @@ def test_what_a_variable_holds_is_never_quoted_in_a_complaint():
         ("targets: a", ":1: targets: must be a mapping, not 'a'"),
         (
             "targets:\n  a: mock/a",
-            ":2: targets.a: must be a mapping of model, base_url, api_key, headers, options, not",
+            f":2: targets.a: must be a mapping of {TARGET}, not",
         ),
-        ("targets:\n  a:", ":2: targets.a: must be a mapping of model, base_url, api_key, headers, options, not empty"),
+        ("targets:\n  a:", f":2: targets.a: must be a mapping of {TARGET}, not empty"),
         ("targets:\n  a: {model: mock/a, headers: {x: }}", "targets.a.headers.x: must be text, not empty"),
         ("mock: {a: {text: hi}}", ":1: mock.a: must be a list, not a mapping"),
         ("mock: {a: []}", ":1: mock.a: has no answers"),
+        ("routes: {r: {targets: []}}", "routes.r.targets: is empty: name a target"),
+        (
+            "routes: {r: {targets: [opnai/x]}}",
+            "routes.r.targets[0]: unknown provider 'opnai' in 'opnai/x', did you mean",
+        ),
+        ("routes: {r: {targets: [mock/a], fallbacks: [s]}}", "routes.r.fallbacks[0]: unknown model 's'"),
+        ("routes: {r: {targets: [mock/a], strategy: best}}", "strategy: must be ordered or simple-shuffle or"),
+        ("routes: {r: {targets: [mock/a], weights: {mock/b: 1}}}", "routes.r.weights: 'mock/b' is none of its targets"),
+        ("routes: {r: {targets: [mock/a], kinds: {simple: mock/a}}}", "by-complexity and 'kinds' belong together"),
+        (
+            "targets: {r: {model: mock/a}}\nroutes: {r: {targets: [mock/a]}}",
+            "routes.r: 'r' is a target too: give one of them another name",
+        ),
+        ("targets: {t: {model: mock/a, buckets: [b]}}", "targets.t.buckets: unknown bucket 'b'"),
+        ("payers: {a: {owner: o}}", "payers.a.owner: unknown owner 'o'"),
+        ("payers: {a: {budget: {per: day}}}", "payers.a.budget: says neither usd nor tokens"),
+        ("payers: {a: {budget: {usd: 0}}}", "payers.a.budget.usd: must be dollars above 0, not 0"),
+        ("backoff: {jitter: 2}", "backoff.jitter: must be a share from 0 to 1, not '2'"),
         ("gateway: {port: 65536}", "gateway.port: must be a port from 0 to 65535, not '65536'"),
         ("gateway: {port: -1}", "gateway.port: must be a port from 0 to 65535"),
         ("gateway: {workers: 0}", "gateway.workers: must be a whole number from 1 up, not '0'"),

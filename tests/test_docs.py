@@ -470,7 +470,7 @@ def errors() -> str:
     for kind in tree():
         error = AllTargetsFailed([ServiceError("…")]) if kind is AllTargetsFailed else kind("…")
         means = (kind.__doc__ or "").partition("\n\n")[0].replace("\n    ", " ").rstrip(".")
-        again = "yes" if delay_before_retry(error, 1, None) is not None else ""
+        again = "yes" if delay_before_retry(error, 1) is not None else ""
         moves = "yes" if may_move(error) and kind is not AllTargetsFailed else ""
         status = "its last" if kind is AllTargetsFailed else str(status_of(error))
         rows.append((f"`{kind.__name__}`", means, again, moves, status))

@@ -15,18 +15,25 @@ from trunkline.cli import COMMANDS, main, trunkline
 from trunkline.config import (
     OTHER_VARIABLES,
     VARIABLES,
+    BudgetConfig,
     Config,
     GatewayConfig,
+    PayerConfig,
     PriceConfig,
     ProviderConfig,
+    QueueConfig,
+    RouteConfig,
+    StateConfig,
     TargetConfig,
     parse,
     schema,
 )
+from trunkline.config.file import keys_of
 from trunkline.providers.catalog import CATALOG
 from trunkline.providers.mock import MockAnswer
 from trunkline.snapshot import Snapshot
 from trunkline.testing import FakeUpstream, reply
+from trunkline.vocabulary.rules import Backoff, Hedge, Timeouts
 
 pytestmark = pytest.mark.anyio
 
@@ -56,11 +63,19 @@ def table(section):
         ("prices", PriceConfig),
         ("mock", MockAnswer),
         ("gateway", GatewayConfig),
+        ("routes", RouteConfig),
+        ("buckets, payers and owners", PayerConfig),
+        ("budget", BudgetConfig),
+        ("queue", QueueConfig),
+        ("state", StateConfig),
+        ("timeouts", Timeouts),
+        ("backoff", Backoff),
+        ("hedge", Hedge),
     ],
 )
 def test_the_page_shows_every_key_and_its_default(section, kind):
     shown = table(section)
-    assert [*shown] == [field.name for field in msgspec.structs.fields(kind)]
+    assert [*shown] == keys_of(kind)
     for field in msgspec.structs.fields(kind):
         if field.required:
             assert shown[field.name] == "required"

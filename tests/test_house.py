@@ -28,7 +28,7 @@ FLOORS = (
 """Lowest first. Rooms on one floor do not import each other."""
 
 FLOOR = {room: height for height, floor in enumerate(FLOORS) for room in floor}
-OPTIONAL = {"jsonschema_rs", "keyring", "numpy", "splintr", "uvicorn", "xllamacpp"}
+OPTIONAL = {"jsonschema_rs", "keyring", "numpy", "redis", "splintr", "uvicorn", "xllamacpp"}
 """Third-party packages that a function may import, because a machine may lack them."""
 LATE = {"providers/http/transport.py": {"pool"}, "providers/auth/google.py": {"fetching"}}
 """Files of the house that are imported at their first use: HTTP libraries cost 130 and 8 ms, not for each client."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import socket
 import threading
 from contextlib import closing
 
@@ -223,6 +224,113 @@ def test_it_is_gone_afterwards():
 async def test_on_a_loop_of_the_tests_own():
     async with FakeUpstream([reply(200, "hello")]) as upstream:
         assert (await asyncio.to_thread(get, upstream))[2] == b'"hello"'
+
+
+def test_an_answer_may_go_on_for_ever():
+    with FakeUpstream([Told(pieces=(b"a", b"b"), endless=True, gap=0.0001)]) as upstream:
+        line = connect(upstream)
+        line.request("GET", "/")
+        answer = line.getresponse()
+        assert answer.read(50) == b"a" + b"b" * 49
+        answer.close()
+        line.close()
+        until(lambda: upstream.served[0].gone)
+        asked = upstream.served[0]
+        assert asked.came_at < asked.left_at < SystemClock.now()
+
+
+@pytest.mark.anyio
+async def test_an_answer_without_end_and_without_gaps_leaves_the_loop_to_others():
+    async with FakeUpstream([Told(pieces=(b"a",), endless=True), reply()]) as upstream:
+        host, port = upstream.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        turns = 0
+        while not upstream.served or turns < 50:
+            await asyncio.sleep(0)
+            turns += 1
+        assert sum(line._transport.get_write_buffer_size() for line in upstream._lines) == 0  # no more was said as yet
+        writer.close()
+        while not upstream.served[0].gone:
+            await asyncio.sleep(0.001)
+
+
+def test_a_connection_may_end_with_a_reset():
+    script = [Told(silent=True, reset=True), Told(pieces=(b"half",), reset=True, gap=0.001)]
+    with FakeUpstream(script) as upstream:
+        with pytest.raises(ConnectionResetError):
+            get(upstream)
+        line = connect(upstream)
+        line.request("GET", "/")
+        answer = line.getresponse()
+        with pytest.raises((ConnectionResetError, http.client.IncompleteRead)):
+            answer.read()
+        answer.close()
+        line.close()
+
+
+@pytest.mark.parametrize(
+    ("headers", "received"),
+    [
+        ({"content-length": "2"}, b"HTTP/1.1 200 Told\r\ncontent-length: 2\r\n\r\nabcd"),
+        ({"connection": "close"}, b"HTTP/1.1 200 Told\r\nconnection: close\r\n\r\nabcd"),
+        (
+            {"transfer-encoding": "chunked"},
+            b"HTTP/1.1 200 Told\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n",
+        ),
+        ({}, b"HTTP/1.1 200 Told\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"),
+    ],
+)
+@pytest.mark.parametrize("gap", [0.0, 0.001])
+def test_how_a_body_is_framed_is_taken_at_the_heads_word(headers, received, gap):
+    with FakeUpstream([Told(headers=headers, pieces=(b"ab", b"", b"cd"), gap=gap)]) as upstream:
+        assert talk(upstream, b"GET / HTTP/1.1\r\n\r\n", len(received)) == received
+
+
+def talk(upstream, said, most):
+    """Bytes there, bytes back: `most` of them."""
+    host, port = upstream.url.removeprefix("http://").split(":")
+    with closing(socket.create_connection((host, int(port)), timeout=5)) as line:
+        line.sendall(said)
+        heard = b""
+        while len(heard) < most and (piece := line.recv(65536)):
+            heard += piece
+        return heard
+
+
+def test_requests_that_come_together_are_answered_in_order():
+    asked = [b"POST /%d HTTP/1.1\r\ncontent-length: 3\r\n\r\nabc" % at for at in range(3)]
+    with FakeUpstream(lambda asked: reply(200, asked.path, delay=0.01 * (asked.path == "/0"))) as upstream:
+        answers = [
+            b'HTTP/1.1 200 Told\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\n"/%d"' % at
+            for at in range(3)
+        ]
+        assert talk(upstream, b"".join(asked), sum(map(len, answers))) == b"".join(answers)
+    assert [asked.body for asked in upstream.served] == [b"abc"] * 3
+
+
+def test_a_request_may_come_in_pieces():
+    with FakeUpstream([reply(200, "ok")]) as upstream:
+        host, port = upstream.url.removeprefix("http://").split(":")
+        with closing(socket.create_connection((host, int(port)), timeout=5)) as line:
+            for piece in (b"POST /a HT", b"TP/1.1\r\nContent-Length: 6\r\n\r", b"\nabc", b"def"):
+                line.sendall(piece)
+                threading.Event().wait(0.005)
+            assert line.recv(65536).endswith(b'"ok"')
+    assert upstream.served[0].body == b"abcdef"
+
+
+def test_many_connections_at_once_are_all_taken():
+    with FakeUpstream([reply(200, "ok")]) as upstream:
+        lines = [connect(upstream) for _ in range(300)]
+        for line in lines:
+            line.connect()
+        for line in lines:
+            line.request("GET", "/")
+        assert {line.getresponse().status for line in lines} == {200}
+        for line in lines:
+            line.close()
+    assert upstream.connections == 300
 
 
 def test_many_clients_at_once():

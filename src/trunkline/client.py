@@ -38,8 +38,8 @@ from trunkline.providers.keys import Key
 from trunkline.providers.mock import MockAnswer
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Available, Snapshot
-from trunkline.vocabulary.calls import Answer, Call, Rules
-from trunkline.vocabulary.errors import ConfigurationError
+from trunkline.vocabulary.calls import Answer, Call
+from trunkline.vocabulary.errors import ConfigurationError, TrunklineError
 from trunkline.vocabulary.events import Event
 from trunkline.vocabulary.replies import (
     Accumulator,
@@ -51,6 +51,7 @@ from trunkline.vocabulary.replies import (
     TokenCount,
 )
 from trunkline.vocabulary.requests import AnyRequest, Operation
+from trunkline.vocabulary.rules import Rules
 
 Configuration = configuration.Config | str | Path | Mapping[str, Any]
 """A configuration: read, a file's path, or what such a file would hold."""
@@ -300,6 +301,10 @@ class AsyncStream:
         assert self._answer.events is not None, "a library's stream is made of events"
         try:
             events = await anext(self._answer.events)
+        except TrunklineError as error:
+            self._done = True
+            error.partial = self.reply
+            raise
         except BaseException:
             self._done = True
             raise

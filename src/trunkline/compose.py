@@ -11,13 +11,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from trunkline.policies.attempts import attempts
+from trunkline.policies.means import Means
 from trunkline.policies.observe import observe
 from trunkline.policies.repair import repair
 from trunkline.providers.exchange import exchange
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Snapshot
-from trunkline.vocabulary.calls import Call, Policy, Rules, Step
+from trunkline.vocabulary.calls import Call, Policy, Step
 from trunkline.vocabulary.requests import AnyRequest, Operation, Words
+from trunkline.vocabulary.rules import Rules
 
 
 def compose(snapshot: Snapshot, runtime: Runtime) -> Step:
@@ -25,8 +27,26 @@ def compose(snapshot: Snapshot, runtime: Runtime) -> Step:
     return stack(
         observe(runtime.sinks, runtime.clock),  # one record per call, whatever happens
         repair,  # an answer that has not the form it should have is asked for once more
-        attempts(snapshot.targets_of, runtime.clock),  # the one loop: retry and fallback
+        attempts(means(snapshot, runtime)),  # the one loop: route, limits, retry, fallback, hedge
         step=exchange(snapshot.catalog, runtime.transports, snapshot.facts, snapshot.price, runtime.clock),
+    )
+
+
+def means(snapshot: Snapshot, runtime: Runtime) -> Means:
+    """What the attempt loop works with."""
+    return Means(
+        route_of=lambda call: call.route or snapshot.route(call.model, call.operation, call.rules.fallbacks),
+        buckets_of=snapshot.buckets_of,
+        price=snapshot.price,
+        priced=snapshot.priced,
+        max_output=snapshot.max_output,
+        state=runtime.state,
+        board=runtime.board,
+        lines=runtime.lines,
+        clock=runtime.clock,
+        unpriced=snapshot.config.unpriced == "allow",
+        queue_length=snapshot.config.queue.length,
+        queue_seconds=snapshot.config.queue.seconds,
     )
 
 
@@ -59,10 +79,13 @@ class Engine:
         """A call whose clock has started. What `rules` leave open, the configuration says."""
         now = self.runtime.clock.now()
         rules = merged(self.snapshot.rules, rules)
+        route = self.snapshot.route(model, operation, rules.fallbacks)
         return Call(
             operation=operation,
             model=model,
-            target=self.snapshot.target(model, operation),
+            route=route,
+            target=route.entries[0].members[0].target,
+            at=self.runtime.clock.wall(),
             rules=rules,
             stream=stream,
             request=request,

@@ -16,7 +16,11 @@ from trunkline.providers.http.transport import HttpTransport
 from trunkline.providers.litellm import LitellmTransport
 from trunkline.providers.local.transport import LocalTransport
 from trunkline.providers.mock import MockAnswer, MockTransport
+from trunkline.state.figures import Board
+from trunkline.state.lines import Lines
+from trunkline.state.memory import MemoryState
 from trunkline.telemetry.log import log_sink
+from trunkline.vocabulary.buckets import State
 from trunkline.vocabulary.calls import Clock, Sink
 from trunkline.vocabulary.protocols import Transport
 
@@ -58,9 +62,16 @@ class Runtime:
         mock: Mapping[str, Sequence[MockAnswer]] | None = None,
         sinks: Sequence[Sink] = (log_sink,),
         transports: Mapping[str, Transport] | None = None,
+        state: State | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.sinks = tuple(sinks)
+        self.state: State = state or MemoryState(self.clock)
+        """What attempts share: with the other processes, where it is Redis."""
+        self.board = Board()
+        """What this process has seen of each target."""
+        self.lines = Lines()
+        """Who waits for a target's slot."""
         http = HttpTransport()
         self.transports: Mapping[str, Transport] = {
             "http": http,
@@ -71,6 +82,7 @@ class Runtime:
         }
 
     async def close(self) -> None:
-        """Close every transport; safe to call again."""
+        """Close the running loop's connections; safe to call again."""
         for transport in self.transports.values():
             await transport.close()
+        await self.state.close()

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from trunkline.vocabulary.calls import Rules
 from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.parts import Text
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.requests import EmbeddingRequest, ModerationRequest, Request, RerankRequest, Settings
+from trunkline.vocabulary.rules import Rules
 from trunkline.vocabulary.tools import Reasoning
 
 from .forms import Form

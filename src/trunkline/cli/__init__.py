@@ -1,4 +1,4 @@
-"""The command line: `trunkline ask | serve | models | check | local`.
+"""The command line: `trunkline ask | serve | models | check | usage | local`.
 
 Subcommands live in a file each and are imported when they are called, so that the first token comes soon.
 """
@@ -15,7 +15,9 @@ COMMANDS = {
     "serve": "start the gateway",
     "models": "list what can be called now, and why the rest cannot",
     "check": "find every mistake in trunkline.yaml, calling no one",
+    "usage": "what was asked of whom, and what it cost",
     "local": "the embedded model",
+    "chaos": "a provider that fails on purpose, to test against",
 }
 INTERRUPTED = 130
 """The exit code of a program that Ctrl-C ended, as shells have it."""

@@ -137,7 +137,7 @@ class Reading:
 
     def _struct(self, kind: type[T], node: Any, path: str, default: Any) -> Any:
         """A mapping as a section, checked key by key so that one mistake does not hide the next."""
-        names = kind.__struct_fields__
+        names = keys_of(kind)
         self._places.setdefault(path, Place(self._file, _line(node), path))
         if not isinstance(node, yaml.MappingNode):
             self.wrong(path, f"must be a mapping of {', '.join(names)}, not {_described(node)}")
@@ -248,6 +248,12 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT = "tag:yaml.org,2002:str"
 _JSON_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null")}
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\})?")
+
+
+def keys_of(kind: type[Struct]) -> list[str]:
+    """The keys of a section: its own, then those that it shares with other sections."""
+    own = kind.__annotations__
+    return sorted(kind.__struct_fields__, key=lambda name: name not in own)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

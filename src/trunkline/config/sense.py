@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from msgspec.structs import replace
 
 from trunkline.models.facts import FactBook, ModelFacts, Rates, book
+from trunkline.policies.complexity import KINDS
 from trunkline.providers.catalog import CATALOG, Catalog
 from trunkline.providers.keys import KEYRING, secret
 from trunkline.providers.provider import Provider
@@ -40,9 +41,11 @@ def make_sense(config: Config, env: Mapping[str, str], reading: Reading) -> None
     for model, answers in config.mock.items():
         if not answers:
             reading.wrong(f"mock.{model}", "has no answers")
+    _check_routes(config, names, reading)
+    _check_payers(config, reading)
     _check_prices(config, names, reading)
-    _check_default(config.model, "model", "chat", names, catalog, reading)
-    _check_default(config.embedding_model, "embedding_model", "embeddings", names, catalog, reading)
+    _check_default(config.model, "model", config, "chat", names, catalog, reading)
+    _check_default(config.embedding_model, "embedding_model", config, "embeddings", names, catalog, reading)
     if config.gateway.host not in LOOPBACK:
         reading.wrong("gateway.host", f"must be a loopback address ({', '.join(LOOPBACK)}) while there are no keys")
 
@@ -77,10 +80,73 @@ def _check_prices(config: Config, names: Names, reading: Reading) -> None:
                 reading.wrong(f"prices.{name}.{bucket}", f"must be dollars from 0 up, not {dollars}")
 
 
+def _check_routes(config: Config, names: Names, reading: Reading) -> None:
+    for name, route in config.routes.items():
+        path = f"routes.{name}"
+        if name in config.targets:
+            reading.wrong(path, f"'{name}' is a target too: give one of them another name")
+        if not route.targets:
+            reading.wrong(f"{path}.targets", "is empty: name a target")
+        for at, target in enumerate(route.targets):
+            _check_name(f"{path}.targets[{at}]", target, names, reading)
+        for key in ("fallbacks", "on_context_window", "on_content_policy"):
+            for at, other in enumerate(getattr(route, key)):
+                if other not in config.routes:
+                    _check_name(f"{path}.{key}[{at}]", other, names, reading)
+        for key, said in (("weights", route.weights), ("kinds", route.kinds.values())):
+            for target in said:
+                if target not in route.targets:
+                    reading.wrong(
+                        f"{path}.{key}", f"'{target}' is none of its targets{suggestion(target, route.targets)}"
+                    )
+        for kind in route.kinds:
+            if kind not in KINDS:
+                reading.wrong(f"{path}.kinds.{kind}", f"there is no such kind{suggestion(kind, KINDS)}")
+        if (route.strategy == "by-complexity") != bool(route.kinds):
+            reading.wrong(f"{path}.strategy", "by-complexity and 'kinds' belong together: which target for which kind")
+
+
+def _check_name(path: str, name: str, names: Names, reading: Reading) -> None:
+    if not reading.said(f"targets.{name}"):  # a target that is wrong has its complaint already
+        with reading.complaining(path):
+            names.find(name)
+
+
+def _check_payers(config: Config, reading: Reading) -> None:
+    limits = {
+        **{f"targets.{name}": said for name, said in config.targets.items()},
+        **{f"routes.{name}": said for name, said in config.routes.items()},
+        **{f"buckets.{name}": said for name, said in config.buckets.items()},
+        **{f"payers.{name}": said for name, said in config.payers.items()},
+        **{f"owners.{name}": said for name, said in config.owners.items()},
+    }
+    for path, said in limits.items():
+        budget = said.budget
+        if budget is None:
+            continue
+        if budget.usd is None and budget.tokens is None:
+            reading.wrong(f"{path}.budget", "says neither usd nor tokens")
+        elif budget.usd is not None and not (budget.usd.is_finite() and budget.usd > 0):
+            reading.wrong(f"{path}.budget.usd", f"must be dollars above 0, not {budget.usd}")
+    for name, target in config.targets.items():
+        for bucket in target.buckets:
+            if bucket not in config.buckets:
+                reading.wrong(
+                    f"targets.{name}.buckets", f"unknown bucket '{bucket}'{suggestion(bucket, config.buckets)}"
+                )
+    for name, payer in config.payers.items():
+        if payer.owner is not None and payer.owner not in config.owners:
+            reading.wrong(
+                f"payers.{name}.owner", f"unknown owner '{payer.owner}'{suggestion(payer.owner, config.owners)}"
+            )
+
+
 def _check_default(
-    name: str | None, key: str, operation: Operation, names: Names, catalog: Catalog, reading: Reading
+    name: str | None, key: str, config: Config, operation: Operation, names: Names, catalog: Catalog, reading: Reading
 ) -> None:
     if not name or reading.said(f"targets.{name}"):  # a target that is wrong has its complaint already
+        return
+    if name in config.routes:
         return
     with reading.complaining(key):
         provider = names.find(name, operation).provider

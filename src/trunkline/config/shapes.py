@@ -14,7 +14,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from trunkline.providers.mock import MockAnswer
+from trunkline.vocabulary.buckets import Period
 from trunkline.vocabulary.facts import Unsupported
+from trunkline.vocabulary.rules import Backoff, Hedge, Timeouts
 
 BUILT_IN_MODEL = "local"
 
@@ -31,7 +33,30 @@ class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of the file: unknown keys are mistakes."""
 
 
-class TargetConfig(_Section, frozen=True):
+class BudgetConfig(_Section, frozen=True):
+    """What may be spent in a period, which begins by the calendar, in UTC."""
+
+    usd: Annotated[Decimal | None, Meta(description="US dollars.")] = None
+    tokens: Annotated[Count | None, Meta(description="Tokens, read and written.")] = None
+    per: Annotated[Period, Meta(description="`hour`, `day`, `week` (from Monday), `month` or `ever`.")] = "month"
+
+
+class LimitsConfig(_Section, frozen=True):
+    """What may be used: by a payer, an owner, the calls of a route, or the targets that name it."""
+
+    rpm: Annotated[Count | None, Meta(description="Requests in any minute.")] = None
+    tpm: Annotated[Count | None, Meta(description="Tokens in any minute, read and written.")] = None
+    concurrency: Annotated[Count | None, Meta(description="Calls at a time.")] = None
+    budget: Annotated[BudgetConfig | None, Meta(description="What may be spent in a period.")] = None
+
+
+class PayerConfig(LimitsConfig, frozen=True, kw_only=True):
+    """Who a call is charged to (`payer=`); `*` stands for each one who is not named."""
+
+    owner: Annotated[str | None, Meta(description="Whom he belongs to: a name of `owners`.")] = None
+
+
+class TargetConfig(LimitsConfig, frozen=True, kw_only=True):
     """A name that callers may ask for, and what stands behind it."""
 
     model: Annotated[str, Meta(description="`provider/model`: which model, spoken to how.")]
@@ -42,6 +67,69 @@ class TargetConfig(_Section, frozen=True):
     ] = None
     headers: Annotated[dict[str, str], Meta(description="Headers that each of its requests carries.")] = {}
     options: Annotated[dict[str, str], Meta(description="What else its address needs: azure's `api_version`.")] = {}
+    buckets: Annotated[
+        list[str], Meta(description="Limits that it shares with other targets of its account: names of `buckets`.")
+    ] = []
+    tags: Annotated[list[str], Meta(description="It serves only calls that carry one of these.")] = []
+    adaptive: Annotated[bool, Meta(description="How many calls it bears at once is learned from its refusals.")] = False
+
+
+Strategy = Literal[
+    "ordered",
+    "simple-shuffle",
+    "round-robin",
+    "least-busy",
+    "lowest-latency",
+    "lowest-cost",
+    "most-headroom",
+    "by-complexity",
+    "prompt-cache",
+]
+Weight = Annotated[float, Meta(ge=0, extra={"words": "a number from 0 up"})]
+
+
+class RouteConfig(LimitsConfig, frozen=True, kw_only=True):
+    """A name that callers may ask for, and the targets behind it."""
+
+    targets: Annotated[
+        list[str], Meta(description="Targets that do the same: names of `targets`, or `provider/model`.")
+    ]
+    strategy: Annotated[Strategy, Meta(description="Which of them is asked first.")] = "simple-shuffle"
+    weights: Annotated[dict[str, Weight], Meta(description="Their shares, by target, for `simple-shuffle`.")] = {}
+    kinds: Annotated[
+        dict[str, str],
+        Meta(description="For `by-complexity`: which target for `simple`, `vision`, `reasoning` and `default`."),
+    ] = {}
+    fallbacks: Annotated[list[str], Meta(description="Routes or targets, in order, when these cannot answer.")] = []
+    on_context_window: Annotated[list[str], Meta(description="Where calls go that are too long.")] = []
+    on_content_policy: Annotated[list[str], Meta(description="Where calls go that a policy refuses.")] = []
+    max_cost: Annotated[
+        Decimal | None, Meta(description="US dollars that a call may cost at the worst: dearer targets are left out.")
+    ] = None
+
+
+class QueueConfig(_Section, frozen=True):
+    """How calls wait for a target whose limits are reached."""
+
+    length: Annotated[Count, Meta(description="Calls that may wait for one target's slot.")] = 100
+    seconds: Annotated[Seconds, Meta(description="How long one may wait.")] = 30.0
+
+
+Fail = Literal["open", "closed", "share"]
+
+
+class StateConfig(_Section, frozen=True):
+    """Where limits, budgets and rests are counted."""
+
+    url: Annotated[
+        str | None, Meta(description="`redis://…`, where several processes share them; else each counts its own.")
+    ] = None
+    fail: Annotated[
+        Fail,
+        Meta(description="Without Redis: let calls through, refuse them, or count a share of each limit alone."),
+    ] = "open"
+    replicas: Annotated[Count, Meta(description="How many processes share, for `fail: share`.")] = 1
+    lease: Annotated[Seconds, Meta(description="After how long a killed process' reservations come back.")] = 60.0
 
 
 class ProviderConfig(_Section, frozen=True):
@@ -97,11 +185,29 @@ class Config(_Section, frozen=True):
         Meta(description="Scripts of the mock provider, by the model's name after `mock/`: answers in order."),
     ] = {}
     gateway: Annotated[GatewayConfig, Meta(description="Where `trunkline serve` listens.")] = GatewayConfig()
+    routes: Annotated[dict[str, RouteConfig], Meta(description="Names for several targets.")] = {}
+    buckets: Annotated[dict[str, LimitsConfig], Meta(description="Limits that targets share.")] = {}
+    payers: Annotated[dict[str, PayerConfig], Meta(description="Limits and budgets of those who are charged.")] = {}
+    owners: Annotated[dict[str, LimitsConfig], Meta(description="Limits and budgets of whom payers belong to.")] = {}
+    unpriced: Annotated[
+        Literal["refuse", "allow"],
+        Meta(description="Whether a model of unknown price may be asked where a budget of money holds."),
+    ] = "refuse"
+    queue: Annotated[QueueConfig, Meta(description="How calls wait for a target.")] = QueueConfig()
+    state: Annotated[StateConfig, Meta(description="Where limits, budgets and rests are counted.")] = StateConfig()
     timeout: Annotated[Seconds, Meta(description="Seconds for a whole call, every attempt included.")] = 600.0
-    retries: Annotated[CountFromZero, Meta(description="Further attempts at a target, for errors that may pass.")] = 2
+    timeouts: Annotated[Timeouts, Meta(description="Seconds for the parts of an attempt.")] = Timeouts()
+    retries: Annotated[CountFromZero, Meta(description="How often a call may ask again where it has asked before.")] = 2
+    attempts: Annotated[Count | None, Meta(description="The most attempts of a call, whatever its route.")] = None
+    backoff: Annotated[Backoff, Meta(description="How long to wait before a retry.")] = Backoff()
+    hedge: Annotated[Hedge | None, Meta(description="Ask a second target when the first is slow.")] = None
     on_unsupported: Annotated[
         Unsupported, Meta(description="What to do with a setting that the target does not have.")
     ] = "warn"
+    ledger: Annotated[
+        str | None,
+        Meta(description="The folder of the ledger. The gateway has one without asking; `off` for none."),
+    ] = None
 
 
 VARIABLES: Mapping[str, str] = {

@@ -17,9 +17,9 @@ from trunkline.config import load
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Snapshot
 from trunkline.telemetry import log
-from trunkline.vocabulary.calls import Rules
 from trunkline.vocabulary.errors import InvalidRequestError, TrunklineError
 from trunkline.vocabulary.protocols import Dialect
+from trunkline.vocabulary.rules import Rules
 from trunkline.wire import anthropic_messages, gemini, openai_chat
 
 from .guard import Headers, refusal

@@ -1,76 +1,428 @@
 """Attempts: the one loop that decides who is asked, and again, and who then.
 
-Owns the order of attempts for library and gateway, for every dialect, streamed or not. The decisions are `retry` and
-`fallback`. The step below answers a stream only when its first content is in hand, so whatever it raises is raised
-before the caller has seen anything.
+Owns the order of attempts for library and gateway, for every dialect, streamed or not. What it carries out is decided
+elsewhere: whom to ask by `choice`, what a failure means by `verdict`, what an attempt leaves behind by `books`. The
+step below answers a stream only when its first content is in hand, so whatever it raises is raised before the caller
+has seen anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from copy import copy
 
-from trunkline.vocabulary.calls import Answer, Attempt, Call, Clock, Policy, Step, Target
-from trunkline.vocabulary.errors import AllTargetsFailed, TrunklineError
+from trunkline.state.lines import Ticket
+from trunkline.vocabulary.buckets import Claim, Granted, Refusal, Reservation, Used
+from trunkline.vocabulary.calls import Answer, Attempt, Call, Clock, Policy, Step
+from trunkline.vocabulary.errors import (
+    AllTargetsFailed,
+    BudgetError,
+    ContextWindowError,
+    LimitError,
+    TrunklineError,
+)
+from trunkline.vocabulary.routes import Entry, Route, Target
+from trunkline.vocabulary.rules import Backoff
 
-from .fallback import may_move
-from .retry import delay_before_retry
+from . import adapt, storm
+from .books import Books, Totals
+from .choice import NEVER, Choice
+from .hedge import delay_before_hedge
+from .limits import Worst, claims, more_claims, refused
+from .means import Means
+from .standing import Standing
+from .truncate import shorter
+from .verdict import Again, NextEntry, NextTarget, Raise, verdict
 
-TargetsOf = Callable[[Call], Sequence[Target]]
-"""The targets that a call may be sent to, the preferred one first."""
+BACKOFF = Backoff()
 
 
-def attempts(targets_of: TargetsOf, clock: Clock) -> Policy:
-    """Ask the call's targets in order, each again while its errors are transient and retries are left."""
+def attempts(means: Means) -> Policy:
+    """Ask the targets of the call's route until one answers, within its retries, its attempts and its deadline."""
 
     def policy(step: Step) -> Step:
         async def run(call: Call) -> Answer:
-            causes: list[TrunklineError] = []
-            for target in targets_of(call):
-                call.target = target
-                try:
-                    return await _ask(step, call, clock)
-                except TrunklineError as error:
-                    causes.append(error)
-                    if not may_move(error):
-                        break
-            raise causes[0] if len(causes) == 1 else AllTargetsFailed(causes)
+            return await _Course(call, step, means).run()
 
         return run
 
     return policy
 
 
-async def _ask(step: Step, call: Call, clock: Clock) -> Answer:
-    """One target, with its retries."""
-    failed = 0
-    while True:
+class _Course:
+    """The course of one call through its route."""
+
+    __slots__ = (
+        "_call",
+        "_chained",
+        "_choice",
+        "_clock",
+        "_entries",
+        "_held",
+        "_means",
+        "_original",
+        "_step",
+        "_ticket",
+        "_totals",
+        "_waited",
+        "_waiting",
+    )
+
+    def __init__(self, call: Call, step: Step, means: Means) -> None:
+        self._original = call
+        self._call = call
+        """What is asked now: the original, or a shorter one."""
+        self._step = step
+        self._means = means
+        self._clock = means.clock
+        self._choice = Choice(call, means)
+        self._entries: list[Entry] = list(self._choice.route.entries)
+        """Those that are still to come."""
+        self._chained: set[str] = set()
+        """Kinds of errors whose own chain has been entered."""
+        self._held: list[tuple[Reservation, Used]] = []
+        """What the call itself holds, beside its attempts."""
+        self._totals = Totals()
+        self._ticket: Ticket | None = None
+        self._waiting = 0.0
+        """Seconds waited since the last attempt."""
+        self._waited = 0.0
+
+    async def run(self) -> Answer:
+        """Answer the call, and settle what it holds when the answer has ended."""
+        self._means.board.calls.add(1, self._clock.now())
         try:
-            return await _attempt(step, call, clock)
+            answer = await self._answered()
+        except BaseException:
+            self._settle()
+            raise
+        finally:
+            self._leave_line(served=False)
+            if self._choice.why or self._waited:
+                self._choice.decided(self._waited)
+        if self._held:
+            answer.on_end(lambda answer, outcome: self._settle())
+        return answer
+
+    async def _answered(self) -> Answer:
+        while self._entries:
+            entry = self._entries.pop(0)
+            while (chosen := await self._chosen(entry)) is not None:
+                try:
+                    return await self._asked(*chosen, entry)
+                except TrunklineError as error:
+                    if not self._goes_on(error, self._call.target):
+                        break
+        raise self._failure()
+
+    # -- whom to ask ---------------------------------------------------------------------------------------------------
+
+    async def _chosen(self, entry: Entry) -> tuple[Standing, Granted | None] | None:
+        """Whom of an entry to ask now, with what was reserved for it; waits where it must. None: nobody of it."""
+        patience = self._clock.now() + self._means.queue_seconds
+        while True:
+            candidates = self._choice.open(entry, last=not self._entries)
+            chosen = await self._granted(candidates, entry)
+            until = self._until(candidates, patience) if chosen is None else None
+            if until is None:
+                self._leave_line(served=chosen is not None)
+                return chosen
+            await self._wait(candidates, until)
+
+    async def _granted(self, candidates: Sequence[Standing], entry: Entry) -> tuple[Standing, Granted | None] | None:
+        """The first of those who are ready for whom everything could be reserved."""
+        alone = len(candidates) == 1 and not self._entries
+        for standing in self._choice.now(candidates, entry):
+            if self._is_taken(standing):
+                continue
+            whole, mine = self._claims(standing)
+            if alone and not whole and not mine:
+                return standing, None
+            granted = await self._reserve(standing, whole, mine, alone=alone)
+            if granted is not None:
+                return standing, granted
+        return None
+
+    def _is_taken(self, standing: Standing) -> bool:
+        """Whether others come first, or as many are there as it is known to bear."""
+        if self._means.lines.before(self._ticket, standing.target.name):
+            self._choice.busy(standing.target, None, "others wait for it already")
+        elif standing.target.adaptive and adapt.is_full(standing.figures):
+            self._choice.busy(standing.target, None, "it has as many attempts under way as it is known to bear")
+        else:
+            return False
+        return True
+
+    def _claims(self, standing: Standing) -> tuple[Sequence[Claim], Sequence[Claim]]:
+        """What the call claims for itself (with its first attempt, or one that may use more), and the attempt's own."""
+        buckets, needed = self._choice.buckets, standing.worst
+        if needed is None:
+            return (), ()
+        whole: Sequence[Claim] = ()
+        if buckets and not self._held:
+            whole = claims(buckets, needed)
+        elif buckets:
+            whole = more_claims(buckets, needed, self._held_so_far)
+        return whole, claims(standing.target.buckets, needed)
+
+    @property
+    def _held_so_far(self) -> Used:
+        return Used(sum(used.tokens for _, used in self._held), sum(used.money for _, used in self._held))
+
+    async def _reserve(
+        self, standing: Standing, whole: Sequence[Claim], mine: Sequence[Claim], *, alone: bool
+    ) -> Granted | None:
+        """Reserve all of it in one step; None where the target has to wait. Raises where the caller's own is used
+        up."""
+        groups = (whole, mine) if whole else (mine,)
+        granted = await self._means.state.reserve(*groups, target=None if alone else standing.target.name)
+        if isinstance(granted, Refusal):
+            own = whole and granted.group == 0 and granted.bucket is not None
+            if own or granted.why == "unreachable":
+                raise refused(granted, self._call.rules.payer)
+            self._refused(standing.target, granted)
+            return None
+        if not whole:
+            return granted
+        before, needed = self._held_so_far, standing.worst or NOTHING
+        more = Used(max(0, needed.used.tokens - before.tokens), max(0, needed.used.money - before.money))
+        self._held.append((granted.reservations[0], more))
+        return Granted(granted.reservations[1:], granted.probe)
+
+    def _refused(self, target: Target, refusal: Refusal) -> None:
+        bucket, choice = refusal.bucket, self._choice
+        if bucket is None:
+            why = "it rests after failures" if refusal.why == "resting" else "another call finds out whether it is well"
+            choice.busy(target, refusal.retry_after or 1.0, why)
+        elif bucket.measure == "slots":
+            choice.busy(target, None, f"all {bucket.limit} slots of {bucket.name} are taken")
+        elif refusal.retry_after is None:
+            choice.why[target.name] = choice.tried.out[target.name] = (
+                f"the call is larger than a limit of {bucket.name}"
+            )
+        else:
+            choice.busy(target, refusal.retry_after, f"the {bucket.measure} of {bucket.name} are used up")
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    def _until(self, candidates: Sequence[Standing], patience: float) -> float | None:
+        """Until when to wait for one of these; None where it is not worth it."""
+        ready, failures = self._choice.ready, self._choice.tried.failures
+        names = [standing.target.name for standing in candidates]
+        if not names:
+            return None
+        soonest = min(ready.get(name, 0.0) for name in names)
+        retries = any(failures[name] for name in names)
+        if not retries and self._entries:  # others can be asked at once
+            return None
+        limit = patience if not retries else NEVER
+        if self._call.deadline is not None:
+            limit = min(limit, self._call.deadline)
+        if soonest == NEVER:
+            return limit if self._clock.now() < limit else None
+        return soonest if soonest < limit else None
+
+    async def _wait(self, candidates: Sequence[Standing], until: float) -> None:
+        began = self._clock.now()
+        ready = self._choice.ready
+        slots = [one.target.name for one in candidates if ready.get(one.target.name) == NEVER]
+        try:
+            if not slots:
+                await self._clock.sleep(max(0.0, until - began))
+                return
+            await self._in_line(slots).wait(self._clock, until)
+        finally:
+            for name in slots:
+                ready.pop(name, None)
+            waited = self._clock.now() - began
+            self._waiting += waited
+            self._waited += waited
+
+    def _in_line(self, slots: Sequence[str]) -> Ticket:
+        rules, most = self._call.rules, self._means.queue_length
+        if self._ticket is None:
+            self._ticket = self._means.lines.join(slots, rules.payer or "", rules.priority, most)
+        if self._ticket is None:
+            raise LimitError(f"{most} calls wait for {self._choice.route.name} already", code="queue_full")
+        return self._ticket
+
+    def _leave_line(self, *, served: bool) -> None:
+        if self._ticket is not None:
+            self._means.lines.leave(self._ticket, served=served)
+            self._ticket = None
+
+    # -- asking --------------------------------------------------------------------------------------------------------
+
+    async def _asked(self, standing: Standing, granted: Granted | None, entry: Entry) -> Answer:
+        """One attempt, or two in a race."""
+        self._original.target = self._call.target = standing.target
+        hedge = self._call.rules.hedge
+        if hedge is not None:
+            delay = delay_before_hedge(hedge, standing.target.name, self._means.board, self._clock.now())
+            if delay is not None:
+                return await self._raced(standing, granted, entry, delay)
+        return await self._attempt(self._call, standing, granted)
+
+    async def _attempt(self, call: Call, standing: Standing, granted: Granted | None, *, hedge: bool = False) -> Answer:
+        """One try, in the books whatever happens."""
+        target, tried = standing.target, self._choice.tried
+        attempt = Attempt(
+            id=f"{call.id}-{len(call.attempts) + 1}",
+            target=target.name,
+            provider=target.provider,
+            started=self._clock.wall(),
+            waited=self._waiting,
+            hedge=hedge,
+        )
+        self._waiting = 0.0
+        call.attempts.append(attempt)
+        if tried.failures[target.name]:
+            tried.left -= 1
+            storm.retried(standing.figures, self._clock.now())
+        books = Books(self._means, attempt, standing, granted, self._totals, self._choice.size(call))
+        try:
+            answer = await self._step(call)
         except TrunklineError as error:
-            failed += 1
-            if failed > (call.rules.retries or 0):
-                raise
-            remaining = None if call.deadline is None else call.deadline - clock.now()
-            delay = delay_before_retry(error, failed, remaining)
-            if delay is None:
-                raise
-        await clock.sleep(delay)
+            books.failed(error)
+            raise
+        except BaseException:
+            books.cancelled()
+            raise
+        books.answered(answer)
+        return answer
+
+    async def _raced(self, first: Standing, granted: Granted | None, entry: Entry, delay: float) -> Answer:
+        """The first attempt, and after `delay` a rival: who has content first wins, the other is cancelled."""
+        main = asyncio.create_task(self._attempt(self._call, first, granted))
+        racers = {main: first.target}
+        try:
+            if not await _done_within(main, delay, self._clock) and (rival := await self._rival(entry, first)):
+                call = copy(self._call)
+                call.target = rival[0].target
+                self._means.board.hedged.add(1, self._clock.now())
+                racers[asyncio.create_task(self._attempt(call, *rival, hedge=True))] = call.target
+            return await self._first_of(racers)
+        finally:
+            for racer in racers:
+                racer.cancel()
+            for lost in await asyncio.gather(*racers, return_exceptions=True):
+                if isinstance(lost, Answer) and lost.target is not self._call.target:
+                    lost.abandon()
+
+    async def _first_of(self, racers: Mapping[asyncio.Task[Answer], Target]) -> Answer:
+        """The first that answers. Where none does, the last error; the others are noted."""
+        running = set(racers)
+        failed: list[tuple[TrunklineError, Target]] = []
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for racer in done:
+                self._original.target = self._call.target = racers[racer]
+                try:
+                    return racer.result()
+                except TrunklineError as error:
+                    failed.append((error, racers[racer]))
+        for error, target in failed[:-1]:
+            self._choice.tried.note(error, target)
+        raise failed[-1][0]
+
+    async def _rival(self, entry: Entry, first: Standing) -> tuple[Standing, Granted | None] | None:
+        """Another target of the entry that may be asked at once, beside the first."""
+        others = [one for one in self._choice.open(entry, last=False) if one.target.name != first.target.name]
+        return await self._granted(others, entry)
+
+    # -- failing -------------------------------------------------------------------------------------------------------
+
+    def _goes_on(self, error: TrunklineError, target: Target) -> bool:
+        """Carry out the verdict on a failure: whether the entry is gone on with. Raises where nobody can do better."""
+        choice = self._choice
+        tried = choice.tried
+        tried.note(error, target)
+        route = choice.route if error.kind not in self._chained else _without_chains(choice.route)
+        judged = verdict(error, target, tried, route, self._call.rules.backoff or BACKOFF, self._clock.now())
+        if isinstance(error, ContextWindowError) and not isinstance(judged, NextEntry) and self._shorten():
+            judged = Again(0.0)
+        match judged:
+            case Again(after):
+                tried.kinds[error.kind] += 1
+                choice.busy(target, after, f"it is asked again after {after:.1f} s")
+            case NextTarget(same_model):
+                tried.out[target.name] = choice.why[target.name] = error.kind
+                if not same_model:
+                    self._leave_out(target.model, error.kind)
+            case NextEntry(entries):
+                self._chained.add(error.kind)
+                self._entries = list(entries)
+                return False
+            case Raise():
+                raise error
+        return True
+
+    def _leave_out(self, model: str, why: str) -> None:
+        """The same model fails in the same way elsewhere."""
+        for entry in self._choice.route.entries:
+            for member in entry.members:
+                if member.target.model == model:
+                    self._choice.tried.out[member.target.name] = self._choice.why[member.target.name] = why
+
+    def _shorten(self) -> bool:
+        """Leave the oldest turns out, where that is asked for and there are some."""
+        if not self._call.rules.truncate or self._call.operation != "chat" or self._choice.tried.left <= 0:
+            return False
+        request = shorter(self._call.request)
+        if request is None:
+            return False
+        self._call = self._call.asking(request)
+        self._choice.asking(self._call)
+        return True
+
+    def _failure(self) -> TrunklineError:
+        """What the caller hears when nobody is left: the only target's own error, or those of all."""
+        tried = self._choice.tried
+        if not tried.causes:
+            return self._nobody()
+        if len(tried.failures) == 1:
+            return tried.causes[-1]
+        return AllTargetsFailed(tried.causes)
+
+    def _nobody(self) -> TrunklineError:
+        """Nobody could be asked at all."""
+        choice, now = self._choice, self._clock.now()
+        told = "; ".join(f"{name}: {why}" for name, why in choice.why.items()) or "it has none"
+        if choice.why and all("budget of money" in why for why in choice.why.values()):
+            return BudgetError(
+                f"{told}. Name its price under 'prices', or say 'unpriced: allow'", code="unpriced_model"
+            )
+        waits = [when - now for when in choice.ready.values() if now < when < NEVER]
+        return LimitError(
+            f"no target of {choice.route.name} can be asked: {told}",
+            code="no_target",
+            retry_after=min(waits, default=None),
+        )
+
+    def _settle(self) -> None:
+        """The call is over: what its attempts used is what it used."""
+        held, self._held = self._held, []
+        for at, (reservation, _) in enumerate(held):
+            used = self._totals.used
+            self._means.state.settle(reservation, used if at == 0 or used is None else Used())
 
 
-async def _attempt(step: Step, call: Call, clock: Clock) -> Answer:
-    """One try, noted in the call whatever happens."""
-    attempt = Attempt(id=f"{call.id}-{len(call.attempts) + 1}", target=call.target.name, started=clock.wall())
-    call.attempts.append(attempt)
-    began = clock.now()
+NOTHING = Worst(0, None)
+
+
+def _without_chains(route: Route) -> Route:
+    return Route(name=route.name, entries=route.entries)
+
+
+async def _done_within(racer: asyncio.Task[Answer], seconds: float, clock: Clock) -> bool:
+    """Whether it is over before so much time has passed."""
+    passed = asyncio.Event()
+    stop = clock.alarm(clock.now() + seconds, passed.set)
+    waiting = asyncio.create_task(passed.wait())
     try:
-        answer = await step(call)
-    except TrunklineError as error:
-        attempt.error, attempt.status, attempt.request_id = error.kind, error.status, error.request_id
-        raise
-    except BaseException:
-        attempt.error = "cancelled"
-        raise
+        await asyncio.wait({racer, waiting}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        attempt.seconds = clock.now() - began
-    attempt.request_id = answer.request_id
-    return answer
+        stop()
+        waiting.cancel()
+    return racer.done()

@@ -8,29 +8,37 @@ from __future__ import annotations
 
 import random
 
-from trunkline.vocabulary.errors import APIConnectionError, TrunklineError
+from trunkline.vocabulary.errors import APIConnectionError, ResponseParseError, TrunklineError
+from trunkline.vocabulary.rules import Backoff, OfKind
 
-FIRST_DELAY = 0.5
-LONGEST_DELAY = 60.0
-JITTER = 0.25
-"""A wait is its nominal length, give or take this share: callers who failed together do not come back together."""
+_AS_ALWAYS = OfKind()
+
+AT_ONCE = (APIConnectionError,)
+"""A dropped connection says nothing of the provider: the first retry does not wait."""
+ONCE = (ResponseParseError,)
+"""An answer that could not be read is asked for once more, not for ever."""
 
 
-def delay_before_retry(error: TrunklineError, failed: int, remaining: float | None) -> float | None:
-    """Seconds to wait before the target is asked again after its `failed`-th failure (1 is the first).
+def delay_before_retry(error: TrunklineError, failed: int, backoff: Backoff = Backoff()) -> float | None:  # noqa: B008
+    """Seconds to wait before a target is asked again after its `failed`-th failure in this call (1 is the first).
 
-    None: not here again, because the error is not transient, or because the wait would pass the cap or the call's
-    `remaining` seconds. A provider's own `retry-after` is honoured to the letter.
+    None: not here again, because the error is not transient, or because the provider asks for a longer wait than the
+    backoff's cap. What a provider asks for is honoured to the letter. Whether there is time and whether retries are
+    left is the caller's to know.
     """
-    if not error.transient:
+    if not error.transient or (failed > 1 and isinstance(error, ONCE)):
         return None
     if error.retry_after is not None:
-        delay = error.retry_after
-    elif isinstance(error, APIConnectionError) and failed == 1:
-        delay = 0.0  # a dropped connection says nothing about the provider
-    else:
-        nominal = FIRST_DELAY * 2 ** min(failed - 1, 10) * (1 + random.uniform(-JITTER, JITTER))  # noqa: S311
-        delay = min(LONGEST_DELAY, nominal)
-    if delay > LONGEST_DELAY or (remaining is not None and delay >= remaining):
-        return None
-    return delay
+        return error.retry_after if error.retry_after <= backoff.longest else None
+    first = backoff.kinds.get(error.kind, _AS_ALWAYS).first
+    if first is None:
+        if failed == 1 and isinstance(error, AT_ONCE):
+            return 0.0
+        first = backoff.first
+    nominal = first * backoff.factor ** min(failed - 1, 30) * (1 + random.uniform(-backoff.jitter, backoff.jitter))  # noqa: S311
+    return min(backoff.longest, nominal)
+
+
+def most_of_kind(error: TrunklineError, backoff: Backoff) -> int | None:
+    """How many of a call's retries errors of this kind may use; None: all of them."""
+    return backoff.kinds.get(error.kind, _AS_ALWAYS).retries

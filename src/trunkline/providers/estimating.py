@@ -1,18 +1,21 @@
-"""Estimating: the answer to a count of tokens where the provider has no such service.
+"""Estimating: tokens where nobody counts them: a provider without such a service, a stream that was cut off.
 
-A rule of thumb, and marked as one: the request's bytes, divided by how many of them make a token of the model's family.
+A rule of thumb, and marked as one: bytes, divided by how many of them make a token of the model's family.
 """
 
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from trunkline.models.tokens import estimate
 from trunkline.vocabulary.calls import Answer, Call, Outcome
 from trunkline.vocabulary.parts import AnyPart, Audio, File, Image, Text, Thinking, ToolCall, ToolResult
 from trunkline.vocabulary.replies import TokenCount
 from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.routes import Target
 from trunkline.vocabulary.tools import OpaqueTool
+from trunkline.vocabulary.usage import Usage
 
 A_MESSAGE = 4
 """Tokens that frame a message, whatever it says."""
@@ -31,6 +34,18 @@ def estimated(call: Call) -> Answer:
     answer = Answer(target=target, dialect="", headers={}, request_id=None, whole=lambda: count)
     answer.end(Outcome(kind="finished"))
     return answer
+
+
+def used_so_far(call: Call, target: Target, known: Usage | None, said: int) -> Usage:
+    """What a stream used that did not come to its end: what its provider has told, the answer by its letters so far."""
+    output = max(known.output if known is not None else 0, estimate(said, target.model))
+    if known is not None and known.prompt_tokens:
+        return replace(known, output=output, estimated=True)
+    if call.words is not None:
+        prompt = sum(estimate(bytes(value), target.model) for value in call.words.fields.values())
+    else:
+        prompt = tokens_of(call.request, target.model)
+    return Usage(input=prompt, output=output, estimated=True)
 
 
 def tokens_of(request: Request, model: str) -> int:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trunkline.telemetry.log import logger
-from trunkline.vocabulary.calls import Answer, Call, Clock, Outcome, Step, Target
+from trunkline.vocabulary.calls import Answer, Call, Clock, Outcome, Step
 from trunkline.vocabulary.errors import (
     APITimeoutError,
     AuthenticationError,
@@ -26,6 +26,7 @@ from trunkline.vocabulary.errors import (
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.protocols import Dialect, Receiving, Seen, Sending, StreamingDialect, Transport, Written
 from trunkline.vocabulary.replies import AnyReply, EmbeddingReply, Loss, Reply
+from trunkline.vocabulary.routes import Target
 from trunkline.vocabulary.secret import Secret
 from trunkline.vocabulary.tools import ResponseFormat
 from trunkline.vocabulary.usage import Cost, Usage
@@ -34,7 +35,7 @@ from trunkline.wire.grammar.classify import kept_headers, request_id
 from trunkline.wire.grammar.emulation import Reading, tools_by_schema
 
 from .catalog import Catalog
-from .estimating import estimated
+from .estimating import estimated, used_so_far
 from .flow import Flow, Piece, Reader, Watched, guarded
 from .provider import Provider
 from .unwrapping import Unwrapping
@@ -80,12 +81,14 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
         raise _unsupported(written.loss, call.target)
     own = dict(words.headers) if words is not None and passes else {}  # headers of the dialect that both speak
     body = {**_moved(own, provider), **written.body, **call.rules.extra_body}
+    timeouts = call.rules.timeouts
     sending = Sending(
         "POST",
         provider.url(call.target, dialect, stream=call.stream),
         _headers(call, provider, own),
         msgspec.json.encode(body),
         quirks.keep_alive,
+        timeouts.connect if timeouts is not None else None,
     )
     wrapped = provider.wraps_streams and call.stream
     return Spoken(sending, dialect, passes, reading, unheld, written.loss, provider.signer, wrapped)
@@ -176,6 +179,7 @@ def exchange(
         if call.operation == "tokens" and not provider.offers("tokens"):
             return estimated(call)
         secret: Secret | None = None
+        conversation: _Conversation | None = None
         try:
             spoken = speak(call, provider, facts_of(call.target, provider))
             if spoken.loss and call.rules.on_unsupported == "warn":
@@ -189,6 +193,7 @@ def exchange(
             return await conversation.hold(transports[provider.transport], sending)
         except TrunklineError as error:
             signed(error, call.target, secret)
+            error.sent = error.sent and conversation is not None
             raise
 
     return run
@@ -229,8 +234,13 @@ class _Conversation:
 
     async def hold(self, transport: Transport, sending: Sending) -> Answer:
         """Send, and read what comes back: all of it, or up to the first content of a stream."""
+        deadline, timeouts = self.call.deadline, self.call.rules.timeouts
+        first = None
+        if timeouts is not None and timeouts.first_content is not None:
+            first = self.clock.now() + timeouts.first_content
+            deadline = first if deadline is None else min(deadline, first)
         try:
-            async with self.clock.deadline(self.call.deadline):
+            async with self.clock.deadline(deadline):
                 receiving = await transport.send(sending)
                 if self.spoken.wrapped:
                     receiving = Unwrapping(receiving)
@@ -240,7 +250,14 @@ class _Conversation:
                     receiving.release()
                     raise
         except TimeoutError as error:
-            raise APITimeoutError(f"no answer within {self.call.rules.timeout:g} seconds") from error
+            if deadline == first and timeouts is not None:
+                what = "no content" if self.call.stream else "no answer"
+                raise APITimeoutError(
+                    f"{what} within {timeouts.first_content:g} seconds", code="first_content_timeout"
+                ) from error
+            raise APITimeoutError(
+                f"no answer within {self.call.rules.timeout:g} seconds", code="total_timeout"
+            ) from error
 
     async def _heard(self, receiving: Receiving) -> Answer:
         if self.call.stream and receiving.status < 400:
@@ -297,15 +314,26 @@ class _Conversation:
 
     def _flow(self, reader: Reader[Piece], receiving: Receiving) -> Flow[Piece]:
         target, secret = self.call.target, self.secret
-        return Flow(reader, receiving, self.clock, self.call.deadline, lambda error: signed(error, target, secret))
+        return Flow(
+            reader,
+            receiving,
+            self.clock,
+            self.call.deadline,
+            self.call.rules.timeouts,
+            lambda error: signed(error, target, secret),
+        )
 
     def _streaming(self, receiving: Receiving, flow: Flow[Any], **pieces: Any) -> Answer:
+        target = self.call.target
         answer = self._answer(receiving, release=receiving.release, **pieces)
         answer.first_content = self.clock.now() - self.call.started
 
         def end(outcome: Outcome) -> None:
-            if answer.outcome is None:
-                answer.cost = self.price_of(self.call.target, outcome.usage, outcome.tier)
+            if answer.outcome is not None:
+                return
+            if outcome.kind != "finished":
+                outcome = replace(outcome, usage=used_so_far(self.call, target, outcome.usage, flow.said))
+            answer.cost = self.price_of(target, outcome.usage, outcome.tier)
             answer.end(outcome)
 
         flow.end = end

@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from trunkline.vocabulary.calls import Target
 from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError
 from trunkline.vocabulary.facts import Quirks
 from trunkline.vocabulary.protocols import Dialect, StreamingDialect
 from trunkline.vocabulary.requests import Operation
+from trunkline.vocabulary.routes import Target
 from trunkline.vocabulary.secret import Credential
 
 from .auth import Auth, bearer

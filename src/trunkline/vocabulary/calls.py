@@ -17,10 +17,10 @@ from msgspec.structs import replace
 
 from .errors import TrunklineError
 from .events import Event
-from .facts import Unsupported
 from .replies import AnyReply, Loss
 from .requests import AnyRequest, Operation, Words
-from .secret import Credential, Secret
+from .routes import Decision, Route, Target
+from .rules import Rules
 from .tools import ResponseFormat
 from .usage import Cost, Usage
 
@@ -49,54 +49,39 @@ class Clock(Protocol):
         ...
 
 
-class Target(Struct, frozen=True, kw_only=True):
-    """A model at a provider, with the address and the key to reach it there."""
-
-    name: str
-    """What callers ask for: `provider/model`, or a name of the configuration."""
-    provider: str
-    model: str
-    """The model's name at the provider."""
-    base_url: str
-    key: Secret | Credential | None = None
-    """Its key, or what has a fresh one when asked."""
-    headers: Mapping[str, str] = {}
-    options: Mapping[str, str] = {}
-    """What else the row's address needs (`api_version`, `deployment`)."""
+OutcomeKind = Literal["finished", "cut", "cancelled", "error"]
+"""How an attempt, an answer or a call ended."""
 
 
-class Rules(Struct, frozen=True, kw_only=True):
-    """What the caller says about how a call is to be made. None: the configuration's."""
-
-    timeout: float | None = None
-    """Seconds for the whole call, every attempt included."""
-    retries: int | None = None
-    """Further attempts at one target after its first, for errors that may pass."""
-    fallbacks: tuple[str, ...] | None = None
-    """Targets to try, in order, when the first cannot answer."""
-    cache: bool | None = None
-    tags: tuple[str, ...] = ()
-    payer: str | None = None
-    """Who the call is charged to in the records."""
-    extra_headers: Mapping[str, str] = {}
-    extra_body: Mapping[str, Any] = {}
-    on_unsupported: Unsupported | None = None
-    traceparent: str | None = None
-    """The caller's trace (W3C), passed on to the provider."""
-
-
-class Attempt(Struct, kw_only=True):
-    """One try at one target: what it cost in time and why it failed."""
+class Attempt(Struct, kw_only=True, omit_defaults=True):
+    """One try at one target: what it cost in time and money, and why it failed."""
 
     id: str
     target: str
+    provider: str | None = None
     started: float
     """Seconds since 1970."""
     seconds: float | None = None
+    """Until it failed, or until its answer had ended."""
+    waited: float = 0.0
+    """Seconds that the call waited before it: for a limit, or because a retry is not made at once."""
+    first_content: float | None = None
+    """Seconds from its start to the first content of a stream."""
+    outcome: OutcomeKind | None = None
+    """None while it is under way."""
     error: str | None = None
     """The kind of its error; None for the attempt that answered."""
     status: int | None = None
+    finish: str | None = None
     request_id: str | None = None
+    hedge: bool = False
+    """It was sent because an earlier one was slow."""
+    usage: Usage | None = None
+    tier: str | None = None
+    cost: Cost | None = None
+    """US dollars; None where usage or price are unknown."""
+    priced: str | None = None
+    """The day of the price."""
 
 
 class Call:
@@ -107,9 +92,11 @@ class Call:
         "_request",
         "attempts",
         "deadline",
+        "decision",
         "id",
         "model",
         "operation",
+        "route",
         "rules",
         "started",
         "stream",
@@ -128,10 +115,12 @@ class Call:
         request: AnyRequest | None = None,
         words: Words | None = None,
         read: Callable[[Words], AnyRequest] | None = None,
+        route: Route | None = None,
+        at: float = 0.0,
         started: float = 0.0,
         deadline: float | None = None,
     ) -> None:
-        self.id = new_id()
+        self.id = new_id(at)
         self.operation: Operation = operation
         self.model = model
         """The name the caller asked for."""
@@ -146,6 +135,10 @@ class Call:
         self.deadline = deadline
         """The clock's `now()` at which the caller has waited long enough."""
         self.attempts: list[Attempt] = []
+        self.route = route
+        """What stands behind the name; None: its one target."""
+        self.decision: Decision | None = None
+        """How its target was found."""
         self._request = request
         self._read = read
 
@@ -162,9 +155,6 @@ class Call:
         other = copy(self)
         other._request, other.words = request, None
         return other
-
-
-OutcomeKind = Literal["finished", "cut", "cancelled", "error"]
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -284,7 +274,7 @@ class Answer:
             return
         self.outcome = outcome
         endings, self._endings = self._endings, []
-        for fn in reversed(endings):  # innermost policy last registered: it settles first
+        for fn in endings:  # the innermost policy registers first: it settles before others look
             fn(self, outcome)
 
     def abandon(self) -> None:
@@ -326,6 +316,15 @@ class Record(Struct, kw_only=True, omit_defaults=True):
     request_id: str | None = None
     payer: str | None = None
     tags: tuple[str, ...] = ()
+    owner: str | None = None
+    """Whom the payer belongs to."""
+    route: str | None = None
+    waited: float = 0.0
+    """Seconds that it waited for limits and before retries."""
+    cached: bool = False
+    """It was answered from the cache: nobody was asked and nothing was spent."""
+    loss: tuple[str, ...] = ()
+    """The fields that could not be said to the target."""
     attempts: list[Attempt] = field(default_factory=list[Attempt])
 
 
@@ -335,6 +334,7 @@ class Sink(Protocol):
     def __call__(self, record: Record, /) -> None: ...
 
 
-def new_id() -> str:
-    """An id of ours for a call: 12 random bytes as text, never a provider's. Its attempts are numbered behind it."""
-    return "tl_" + os.urandom(12).hex()
+def new_id(at: float = 0.0) -> str:
+    """An id of ours for a call, never a provider's: its time (seconds since 1970, to the millisecond) and 10 random
+    bytes as text, so that ids sort by time. Its attempts are numbered behind it."""
+    return f"tl_{int(at * 1000):012x}{os.urandom(10).hex()}"

@@ -40,6 +40,10 @@ class TrunklineError(Exception):
     """The HTTP status that the provider answered, or that our gateway should answer; None where there was none."""
     transient: bool = False
     """Whether the same request to the same target may succeed later."""
+    sent: bool = True
+    """Whether the request may have reached a provider: what was reserved for one that did not is given back."""
+    partial: Any = None
+    """What had come of the answer (a `Reply`) when a stream broke."""
 
     def __init__(
         self,

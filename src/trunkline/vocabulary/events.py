@@ -29,6 +29,11 @@ class Event(Struct, OpenAIShape, frozen=True, omit_defaults=True, kw_only=True, 
         return ""
 
     @property
+    def letters(self) -> int:
+        """How many letters of content it adds."""
+        return len(getattr(self, "delta", ""))
+
+    @property
     def choices(self) -> tuple[ChoiceView, ...]:
         """The event as an OpenAI chunk shows it: `event.choices[0].delta.content`."""
         delta, finish = _delta(self)

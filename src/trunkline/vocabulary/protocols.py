@@ -154,6 +154,11 @@ class Tap(Protocol):
         """The count so far."""
         ...
 
+    @property
+    def said(self) -> int:
+        """About how many letters of content have gone by: what a stream that is cut off is billed by."""
+        ...
+
     def feed(self, data: bytes, /) -> bytes:
         """Whole events to pass on: what is left out is what the caller did not ask for. Raises errors that it meets."""
         ...
@@ -201,6 +206,8 @@ class Sending(Struct, frozen=True):
     headers: Mapping[str, str]
     body: bytes
     keep_alive: bool = True
+    connect: float | None = None
+    """Seconds until a connection must stand; None: the transport's own."""
 
 
 class Receiving(Protocol):

@@ -29,6 +29,9 @@ from trunkline.vocabulary.errors import (
 from trunkline.vocabulary.protocols import Receiving, Sending
 
 KEEP_ALIVE_SECONDS = 30.0
+IDLE_SECONDS = 1.0
+"""A connection that was idle for longer and is hung up on was probably closed before we asked: servers close idle
+ones, and say so at the moment at which we use them."""
 MOST_PLACES = 1000
 """How many addresses are remembered: deployments come and go, and they are cheap to parse again."""
 
@@ -54,13 +57,19 @@ class Pool:
 
     def __init__(self, connect_seconds: float, siblings: dict[asyncio.AbstractEventLoop, Pool]) -> None:
         self._places: dict[str, _Place] = {}
+        self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {
+            None: aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds)
+        }
+        self._loop = asyncio.get_running_loop()
+        self._answered: dict[str, float] = {}
+        """By address: when it last answered, on the loop's clock."""
         self._siblings = siblings
         self._watch = self._until_the_loop_ends()
         self._watched = False
         connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, keepalive_timeout=KEEP_ALIVE_SECONDS)
         self._session = aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),
+            timeout=self._timeouts[None],
             cookie_jar=_NoCookies(),
             skip_auto_headers=("Content-Type", "User-Agent"),
             read_bufsize=2**18,
@@ -88,21 +97,46 @@ class Pool:
         await self._session.close()
 
     async def send(self, request: Sending) -> Receiving:
-        """Send, and wait for the answer's head."""
-        headers = request.headers if request.keep_alive else {**request.headers, "connection": "close"}
+        """Send, and wait for the answer's head. A kept connection that the server has closed meanwhile is replaced."""
         try:
-            place = self._places.get(request.url) or self._find(request.url)
-            response = await self._session.request(
-                request.method,
-                place.url,
-                data=aiohttp.BytesPayload(request.body, content_type="application/json"),
-                headers=headers,
-                allow_redirects=False,
-                proxy=place.proxy,
-            )
+            response = await self._sent(request)
+        except _HUNG_UP as error:
+            if self._loop.time() - self._answered.pop(request.url, self._loop.time()) < IDLE_SECONDS:
+                raise self._failed(error, request) from error
+            try:
+                response = await self._sent(request)
+            except _FAILURES as again:
+                raise self._failed(again, request) from again
         except _FAILURES as error:
-            raise _translated(error, request.url) from error
+            raise self._failed(error, request) from error
+        if request.keep_alive:
+            if len(self._answered) >= MOST_PLACES:
+                self._answered.clear()
+            self._answered[request.url] = self._loop.time()
         return _Response(response, request.url)
+
+    async def _sent(self, request: Sending) -> aiohttp.ClientResponse:
+        place = self._places.get(request.url) or self._find(request.url)
+        return await self._session.request(
+            request.method,
+            place.url,
+            data=aiohttp.BytesPayload(request.body, content_type="application/json"),
+            headers=request.headers if request.keep_alive else {**request.headers, "connection": "close"},
+            allow_redirects=False,
+            proxy=place.proxy,
+            timeout=self._timeouts.get(request.connect) or self._timeout(request.connect),
+        )
+
+    def _timeout(self, connect: float | None) -> aiohttp.ClientTimeout:
+        if len(self._timeouts) >= MOST_PLACES:
+            self._timeouts = {None: self._timeouts[None]}
+        timeout = self._timeouts[connect] = aiohttp.ClientTimeout(total=None, sock_connect=connect)
+        return timeout
+
+    def _failed(self, error: Exception, request: Sending) -> TrunklineError:
+        translated = _translated(error, request.url)
+        translated.sent = not isinstance(error, _BEFORE_SENDING)
+        return translated
 
     def _find(self, url: str) -> _Place:
         """Parse an address and look its proxy up, once."""
@@ -118,6 +152,11 @@ class Pool:
 
 _FAILURES = (aiohttp.ClientError, OSError, ValueError)
 """What the HTTP library raises when the network or the address fails."""
+
+
+_HUNG_UP = (aiohttp.ServerDisconnectedError, ConnectionResetError)
+_BEFORE_SENDING = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+"""Those of them after which nothing has left this machine."""
 
 
 class _Response:

@@ -36,6 +36,7 @@ from trunkline.vocabulary.errors import (
 from trunkline.vocabulary.protocols import Json
 
 from .fields import an_object
+from .ratelimits import reset_after
 
 BY_CODE: Mapping[str, type[TrunklineError]] = {
     "context_length_exceeded": ContextWindowError,
@@ -257,13 +258,16 @@ def status_of(error: TrunklineError) -> int:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a provider asks us to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
+    """The seconds that a provider asks us to wait: `retry-after-ms`, or `retry-after` in seconds or as a date, else
+    until the limits that its headers call used up are whole again."""
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     said = headers.get("retry-after")
     seconds = _number(said)
-    if seconds is not None or said is None:
+    if said is None:
+        return reset_after(headers)
+    if seconds is not None:
         return seconds
     try:  # a date counts from the server's own clock, which it sends along
         wait = parsedate_to_datetime(said) - parsedate_to_datetime(headers["date"])

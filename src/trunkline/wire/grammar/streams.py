@@ -125,6 +125,13 @@ class StreamWatcher:
         self._cutter = cutter or Frames()
         self._usage: Usage | None = None
         self._broken: TrunklineError | None = None
+        self._pieces = self._bytes = 0
+        self._least = 2**30
+
+    @property
+    def said(self) -> int:
+        """About how many letters of content have gone by: what each piece has beyond the shortest one, and one."""
+        return max(self._pieces, self._bytes - self._pieces * (self._least - 1)) if self._pieces else 0
 
     @property
     def usage(self) -> Usage | None:
@@ -137,6 +144,11 @@ class StreamWatcher:
             raise self._broken
         pieces = self._cutter.feed(data)
         whole = b"".join(pieces)
+        if pieces:
+            self._pieces += len(pieces)
+            self._bytes += len(whole)
+            shortest = len(whole) if len(pieces) == 1 else min(map(len, pieces))
+            self._least = min(self._least, shortest)
         if self.content and not self._telling(whole):
             self._unread(pieces)
             return whole

@@ -7,7 +7,8 @@ The environment is read here, once, when the snapshot is made.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from msgspec import Struct
 
@@ -20,12 +21,18 @@ from trunkline.models.thinking import thinking
 from trunkline.providers.catalog import Catalog
 from trunkline.providers.keys import Key, given, key_of, secret
 from trunkline.providers.provider import Provider
-from trunkline.vocabulary.calls import Call, Rules, Target
+from trunkline.vocabulary.buckets import Bucket
+from trunkline.vocabulary.calls import Call
 from trunkline.vocabulary.errors import ConfigurationError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.requests import Operation
+from trunkline.vocabulary.routes import Route, Target
+from trunkline.vocabulary.rules import Rules
 from trunkline.vocabulary.secret import Credential, Secret
 from trunkline.vocabulary.usage import Cost, Usage
+
+from .buckets import Payers, buckets_of
+from .routes import Routes
 
 _REMEMBERED = 10_000
 """Names whose targets are kept: callers may send any name, memory stays bounded."""
@@ -52,7 +59,15 @@ class Snapshot:
         self.catalog: Catalog = catalog_of(config)
         self.book = book_of(config)
         self.names = names_of(config, self.catalog, self.book)
-        self.rules = Rules(timeout=config.timeout, retries=config.retries, on_unsupported=config.on_unsupported)
+        self.rules = Rules(
+            timeout=config.timeout,
+            timeouts=config.timeouts,
+            retries=config.retries,
+            attempts=config.attempts,
+            backoff=config.backoff,
+            hedge=config.hedge,
+            on_unsupported=config.on_unsupported,
+        )
         self.model = config.model or BUILT_IN_MODEL
         self.embedding_model = config.embedding_model or BUILT_IN_MODEL
         self._env = dict(os.environ if env is None else env)
@@ -61,6 +76,8 @@ class Snapshot:
         self._credentials: dict[tuple[str, ...], Credential | None] = {}
         self._targets: dict[tuple[str, Operation], Target] = {}
         self._facts: dict[tuple[str, str], Facts] = {}
+        self._routes = Routes(config, self.target)
+        self.payers = Payers(config)
 
     # -- names ---------------------------------------------------------------------------------------------------------
 
@@ -76,12 +93,13 @@ class Snapshot:
             target = self._targets[name, operation] = made
         return target
 
-    def targets_of(self, call: Call) -> Sequence[Target]:
-        """The targets that a call may be sent to: the one it asked for, then its fallbacks."""
-        fallbacks = call.rules.fallbacks
-        if not fallbacks:
-            return (call.target,)
-        return (call.target, *(self.target(name, call.operation) for name in fallbacks))
+    def route(self, name: str, operation: Operation = "chat", fallbacks: tuple[str, ...] | None = None) -> Route:
+        """What stands behind a name: a route's entries, or the one target that answers to it; then the fallbacks."""
+        return self._routes.find(name, operation, fallbacks)
+
+    def buckets_of(self, call: Call) -> tuple[Bucket, ...]:
+        """The limits and budgets of a call's payer and his owner."""
+        return self.payers.buckets(call.rules.payer)
 
     def _made(self, named: Named, said: TargetConfig | None) -> Target:
         provider = self.catalog[named.provider]
@@ -94,7 +112,17 @@ class Snapshot:
             key=self._key(provider, named.name, said, options),
             headers=said.headers if said is not None else {},
             options=options,
+            buckets=self._buckets(named.name, said),
+            tags=frozenset(said.tags) if said is not None else frozenset(),
+            adaptive=said is not None and said.adaptive,
         )
+
+    def _buckets(self, name: str, said: TargetConfig | None) -> tuple[Bucket, ...]:
+        """A target's own limits, then those that it shares."""
+        if said is None:
+            return ()
+        shared = (buckets_of(f"bucket:{each}", self.config.buckets[each]) for each in said.buckets)
+        return (*buckets_of(f"target:{name}", said), *chain.from_iterable(shared))
 
     def _key(
         self, provider: Provider, name: str, said: TargetConfig | None, options: Mapping[str, str]
@@ -163,16 +191,38 @@ class Snapshot:
         """What a target charges for a usage at a service tier; None where the price or the usage is unknown."""
         return price(self.model_facts(target), usage, tier=tier) if usage is not None else None
 
+    def priced(self, target: Target) -> str | None:
+        """The day of a target's price; None where nobody says."""
+        known = self.model_facts(target)
+        return known.as_of.isoformat() if known is not None and known.as_of is not None else None
+
+    def max_output(self, target: Target) -> int | None:
+        """The most tokens that a target's model can generate, where known."""
+        known = self.model_facts(target)
+        return known.max_output if known is not None else None
+
     # -- what there is -------------------------------------------------------------------------------------------------
 
     def available(self) -> Iterator[Available]:
-        """Every configured target and every provider: what can be called now, and why the rest cannot."""
+        """Every route, configured target and provider: what can be called now, and why the rest cannot."""
+        for name in self.config.routes:
+            yield self._available_route(name)
         for name, said in self.config.targets.items():
             ready, why = self._readiness(name, said)
             yield Available(name, ready, why, (name,))
         for provider in self.catalog:
             ready, why = self._readiness(provider.name, None)
             yield Available(provider.name, ready, why, self._models_of(provider))
+
+    def _available_route(self, name: str) -> Available:
+        try:
+            members = self.route(name).entries[0].members
+        except ConfigurationError as error:
+            return Available(name, ready=False, why=error.message, models=(name,))
+        missing = [why for member in members if (why := self.why_not(member.target)) is not None]
+        ready = len(missing) < len(members)
+        why = f"{len(members) - len(missing)} of {len(members)} targets can be called" if ready else missing[0]
+        return Available(name, ready, why, (name,))
 
     def why_not(self, target: Target) -> str | None:
         """Why a target cannot be called now; None where it can, as far as that is known without calling it."""

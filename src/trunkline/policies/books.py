@@ -1,0 +1,155 @@
+"""Books: one attempt as it is recorded, settled and counted.
+
+Owns what an attempt leaves behind, however it ends: its record, what it gives back of its reservation, what its
+target's figures and the breaker learn of it. Each is closed exactly once.
+"""
+
+from __future__ import annotations
+
+from trunkline.vocabulary.buckets import Granted, Used, nanos
+from trunkline.vocabulary.calls import Answer, Attempt, Outcome
+from trunkline.vocabulary.errors import TrunklineError
+from trunkline.vocabulary.usage import Usage
+
+from . import adapt, storm
+from .breaker import rest_after, speaks_against
+from .means import Means
+from .sizes import Size
+from .standing import Standing
+
+
+class Totals:
+    """What a call's attempts have used so far."""
+
+    __slots__ = ("money", "sent", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens = self.money = 0
+        self.sent = False
+        """Something has reached a provider."""
+
+    @property
+    def used(self) -> Used | None:
+        """For the call's own reservation; None where nothing was sent."""
+        return Used(self.tokens, self.money) if self.sent else None
+
+
+class Books:
+    """One attempt, from its beginning to its end."""
+
+    __slots__ = ("_attempt", "_began", "_granted", "_means", "_size", "_standing", "_totals")
+
+    def __init__(
+        self,
+        means: Means,
+        attempt: Attempt,
+        standing: Standing,
+        granted: Granted | None,
+        totals: Totals,
+        size: Size | None,
+    ) -> None:
+        self._means = means
+        self._attempt = attempt
+        self._standing = standing
+        self._granted = granted
+        self._totals = totals
+        self._size = size
+        """About how much is asked; None where no bucket wanted to know."""
+        self._began = means.clock.now()
+        standing.figures.in_flight += 1
+
+    def failed(self, error: TrunklineError) -> None:
+        """It ended before there was an answer."""
+        attempt = self._attempt
+        attempt.outcome, attempt.error = "error", error.kind
+        attempt.status, attempt.request_id = error.status, error.request_id
+        self._against(error)
+        self._close(Used() if error.sent else None)
+
+    def cancelled(self) -> None:
+        """Nobody wanted it any more: its caller left, or its rival was faster. It was probably sent, and is billed."""
+        attempt, target = self._attempt, self._standing.target
+        attempt.outcome = attempt.error = "cancelled"
+        if self._size is not None:
+            attempt.usage = Usage(input=self._size.prompt(target.model), estimated=True)
+            attempt.cost = self._means.price(target, attempt.usage, None)
+        self._forgo()
+        self._close(self._used())
+
+    def answered(self, answer: Answer) -> None:
+        """Its answer is whole, or its stream has begun."""
+        means, figures, target = self._means, self._standing.figures, self._standing.target
+        now = means.clock.now()
+        seconds = now - self._began
+        if answer.streams:
+            self._attempt.first_content = seconds
+        if figures.in_a_row or self._probes:
+            means.state.recover(target.name)
+        figures.succeeded(now, seconds)
+        storm.succeeded(figures)
+        if answer.headers and target.adaptive:
+            adapt.learn(figures, answer.headers, now, means.clock.wall())
+        answer.on_end(self._ended)
+
+    def _ended(self, answer: Answer, outcome: Outcome) -> None:
+        attempt, figures = self._attempt, self._standing.figures
+        attempt.outcome, attempt.finish, attempt.tier = outcome.kind, outcome.finish, outcome.tier
+        attempt.request_id, attempt.usage, attempt.cost = answer.request_id, outcome.usage, answer.cost
+        if outcome.error is not None:
+            attempt.error, attempt.status = outcome.error.kind, outcome.error.status
+            self._against(outcome.error)
+        elif outcome.kind == "finished":
+            if self._standing.target.adaptive:
+                adapt.answered(figures)
+            if outcome.usage is not None:
+                figures.outputs.add(outcome.usage.completion_tokens)
+        self._close(self._used())
+
+    @property
+    def _probes(self) -> bool:
+        return self._granted is not None and self._granted.probe
+
+    def _used(self) -> Used:
+        """What it used; what was reserved, where nobody says."""
+        attempt = self._attempt
+        if attempt.usage is None:
+            return self._standing.worst.used if self._standing.worst is not None else Used()
+        if attempt.cost is not None:
+            attempt.priced = self._means.priced(self._standing.target)
+        return Used(attempt.usage.total_tokens, nanos(attempt.cost) if attempt.cost is not None else 0)
+
+    def _against(self, error: TrunklineError) -> None:
+        """What a failure tells of its target."""
+        means, target, figures = self._means, self._standing.target, self._standing.figures
+        if not speaks_against(error):
+            self._forgo()
+            return
+        now = means.clock.now()
+        figures.failed(now, now - self._began)
+        if target.adaptive:
+            adapt.refused(figures, error, now)
+        rest = rest_after(error, figures, now)
+        if rest > 0:
+            figures.rests += 1
+            means.state.rest(target.name, rest)
+        else:
+            self._forgo()
+
+    def _forgo(self) -> None:
+        if self._probes:
+            self._means.state.forgo(self._standing.target.name)
+
+    def _close(self, used: Used | None) -> None:
+        means, target = self._means, self._standing.target
+        now = means.clock.now()
+        self._attempt.seconds = now - self._began
+        self._standing.figures.in_flight -= 1
+        if used is not None:
+            self._totals.sent = True
+            self._totals.tokens += used.tokens
+            self._totals.money += used.money
+            self._standing.figures.tokens.add(used.tokens, now)
+        if self._granted is not None:
+            for reservation in self._granted.reservations:
+                means.state.settle(reservation, used)
+        means.lines.step(target.name)

@@ -1,0 +1,43 @@
+"""Candidates: who of an entry may be asked at all, and why the others may not.
+
+Owns tags, cost ceilings and the refusal to spend an unknown sum from a budget of money. Knows no figures: whether a
+candidate is well or busy is seen when its turn comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from trunkline.vocabulary.buckets import Bucket
+from trunkline.vocabulary.routes import Member, Target
+
+from .limits import Worst
+
+
+def by_tags(members: Sequence[Member], tags: Iterable[str]) -> tuple[Sequence[Member], str]:
+    """The members that serve calls with these tags, and what keeps the others out.
+
+    A target with tags serves only calls that carry one of them; where some do, a call with tags goes to those alone.
+    """
+    said = frozenset(tags)
+    tagged = [member for member in members if member.target.tags & said]
+    if tagged:
+        return tagged, "it has none of the call's tags"
+    return [member for member in members if not member.target.tags], "it serves only calls with its tags"
+
+
+def out_of_bounds(
+    target: Target, worst: Worst | None, ceiling: Decimal | None, buckets: Sequence[Bucket], *, unpriced: bool
+) -> str | None:
+    """Why a target's price keeps it out; None where it does not."""
+    if worst is None:
+        return None
+    if worst.money is None:
+        if ceiling is not None:
+            return "its price is unknown, and the call has a ceiling"
+        if not unpriced and any(bucket.measure == "money" for bucket in (*buckets, *target.buckets)):
+            return "its price is unknown, and a budget of money cannot cover it"
+    elif ceiling is not None and worst.money > ceiling:
+        return f"it may cost ${worst.money:f}, above the ceiling of ${ceiling:f}"
+    return None

@@ -1,0 +1,113 @@
+"""Limits and budgets: what a call claims of the buckets that hold for it, and what a refusal tells the caller.
+
+Owns the amounts and the words. Counting is the store's business, and when to reserve the loop's: a payer's, an owner's
+and a route's buckets once for each call, a target's once for each attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+from msgspec import Struct
+
+from trunkline.vocabulary.buckets import NANO, Bucket, Claim, Refusal, Used, nanos
+from trunkline.vocabulary.errors import BudgetError, LimitError, TrunklineError
+from trunkline.vocabulary.routes import Target
+from trunkline.vocabulary.usage import Cost, Usage
+
+from .sizes import Size
+
+UNKNOWN_MOST = 4096
+"""Tokens that an answer is reserved where neither the caller nor anybody else says how long it may be."""
+
+Price = Callable[[Target, Usage | None, str | None], Cost | None]
+
+
+class Worst(Struct, frozen=True):
+    """The most that an attempt is reckoned to use."""
+
+    tokens: int
+    money: Decimal | None
+    """US dollars; None where the price is unknown."""
+
+    @property
+    def used(self) -> Used:
+        """The same as amounts of buckets."""
+        return Used(self.tokens, nanos(self.money) if self.money is not None else 0)
+
+
+def worst(size: Size, target: Target, price: Price, *, p99: float | None, max_output: int | None) -> Worst:
+    """What an attempt at a target may use at the worst.
+
+    An answer is as long as the caller allows, else as 99 of 100 of the target's lately were, else as the model can: for
+    each of the answers that are wanted.
+    """
+    if size.most is not None:
+        most = min(size.most, max_output) if max_output is not None else size.most
+    else:
+        most = int(p99) if p99 is not None else max_output if max_output is not None else UNKNOWN_MOST
+    usage = Usage(input=size.prompt(target.model), output=most * size.answers)
+    return Worst(usage.total_tokens, price(target, usage, None))
+
+
+def claims(buckets: Sequence[Bucket], needed: Worst) -> tuple[Claim, ...]:
+    """What an attempt or a call claims of its buckets."""
+    used = needed.used
+    amounts = {"requests": 1, "slots": 1, "tokens": used.tokens, "money": used.money}
+    return tuple(Claim(bucket, amounts[bucket.measure]) for bucket in buckets)
+
+
+def more_claims(buckets: Sequence[Bucket], needed: Worst, held: Used) -> tuple[Claim, ...]:
+    """What a call claims in addition where its next target may use more than what is held for it."""
+    more = {"tokens": needed.used.tokens - held.tokens, "money": needed.used.money - held.money}
+    return tuple(Claim(bucket, more[bucket.measure]) for bucket in buckets if more.get(bucket.measure, 0) > 0)
+
+
+def overspend(in_flight: int, maximum: Decimal, reserved: Decimal) -> Decimal:
+    """US dollars by which a budget can be overspent at the most: calls in flight, times what each may cost beyond what
+    is reserved for it."""
+    return in_flight * max(Decimal(0), maximum - reserved)
+
+
+def refused(refusal: Refusal, payer: str | None) -> TrunklineError:
+    """What a caller hears of a bucket of his, his owner's or his route's that is full."""
+    bucket = refusal.bucket
+    if bucket is None:
+        return LimitError(
+            "the counters of limits and budgets do not answer, and no call is let through without them", status=503
+        )
+    whose = _whose(bucket, payer)
+    if bucket.period is not None:
+        return BudgetError(
+            f"{whose} budget of {_amount(bucket)} {_PER[bucket.period]} does not allow for this call",
+            code="budget_exceeded",
+            retry_after=refusal.retry_after,
+        )
+    if bucket.measure == "slots":
+        return LimitError(f"{whose} limit of {bucket.limit} calls at a time is reached", code="concurrency_exceeded")
+    if refusal.retry_after is None:
+        return LimitError(
+            f"this call is larger than {whose} limit of {_amount(bucket)} in {bucket.seconds:g} s", code="too_large"
+        )
+    return LimitError(
+        f"{whose} limit of {_amount(bucket)} in {bucket.seconds:g} s is reached",
+        code="rate_limit_exceeded",
+        retry_after=refusal.retry_after,
+    )
+
+
+_PER = {"hour": "an hour", "day": "a day", "week": "a week", "month": "a month", "ever": "in all"}
+
+
+def _whose(bucket: Bucket, payer: str | None) -> str:
+    kind, _, name = bucket.name.partition(":")
+    if not name:
+        return "the unnamed payer's"
+    return f"the {kind} {name}'s" if kind != "payer" or name != payer else f"{name}'s"
+
+
+def _amount(bucket: Bucket) -> str:
+    if bucket.measure == "money":
+        return f"${(bucket.limit / NANO).normalize():f}"
+    return f"{bucket.limit} {bucket.measure}"

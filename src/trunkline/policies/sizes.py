@@ -1,0 +1,57 @@
+"""Sizes: about how much a call will use, before anyone has counted.
+
+Owns the estimate that limits, budgets and prices are reserved by. It is made once for a call, without reading what
+passes through; base64 is never counted as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from trunkline.models.tokens import ATTACHMENT, attachments, bytes_per_token
+from trunkline.vocabulary.calls import Call
+from trunkline.vocabulary.requests import Request
+from trunkline.wire.grammar.sizes import asked_for
+
+
+class Size(Struct, frozen=True):
+    """How much a call asks for."""
+
+    text: int
+    """Bytes of what is said, without base64."""
+    attached: int = 0
+    """Pictures and files in it."""
+    most: int | None = None
+    """The most tokens an answer may have; None where the caller does not say."""
+    answers: int = 1
+
+    def prompt(self, model: str) -> int:
+        """About how many tokens a model makes of what is said."""
+        return ceil(self.text / bytes_per_token(model)) + ATTACHMENT * self.attached
+
+
+def size_of(call: Call) -> Size:
+    """The size of a call."""
+    if call.words is not None:
+        most, answers = asked_for(call.words)
+        return _sized(call.words.fields.values(), most, answers)
+    request: Any = call.request
+    if isinstance(request, Request):
+        said = msgspec.json.encode([request.messages, request.tools, request.response_format])
+        return _sized([said], request.settings.max_tokens, request.settings.n)
+    return _sized([msgspec.json.encode(request)], None, None)
+
+
+def _sized(texts: Iterable[Any], most: int | None, answers: int | None) -> Size:
+    text = attached = 0
+    for raw in map(bytes, texts):
+        text += len(raw)
+        for length in attachments(raw):
+            text -= length
+            attached += 1
+    return Size(text, attached, most, answers or 1)

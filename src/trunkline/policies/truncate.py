@@ -1,0 +1,54 @@
+"""Truncate: a conversation that is too long, without its oldest turns.
+
+Owns what may be left out: never the system prompt, never the last question, and a tool's result only together with the
+call that asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from trunkline.vocabulary.messages import Message
+from trunkline.vocabulary.parts import ToolResult
+from trunkline.vocabulary.requests import Request
+
+KEEP = 0.7
+"""The share of the conversation, in bytes, that is left after one time."""
+BEFORE = ("system", "developer")
+
+
+def shorter(request: Request) -> Request | None:
+    """The request without its oldest turns; None where nothing can be left out."""
+    messages = request.messages
+    start = next((at for at, message in enumerate(messages) if message.role not in BEFORE), len(messages))
+    head, turns = messages[:start], _turns(messages[start:])
+    if len(turns) < 2:
+        return None
+    sizes = [len(msgspec.json.encode(turn)) for turn in turns]
+    room = KEEP * sum(sizes)
+    left = sum(sizes)
+    first = 0
+    while left > room and first < len(turns) - 1:
+        left -= sizes[first]
+        first += 1
+    kept = [message for turn in turns[:first] for message in turn if message.role in BEFORE]
+    rest = [message for turn in turns[first:] for message in turn]
+    return replace(request, messages=(*head, *kept, *rest))
+
+
+def _turns(messages: Sequence[Message]) -> list[list[Message]]:
+    """What belongs together: a question, and everything up to the next."""
+    turns: list[list[Message]] = []
+    for message in messages:
+        if not turns or _asks(message):
+            turns.append([])
+        turns[-1].append(message)
+    return turns
+
+
+def _asks(message: Message) -> bool:
+    """Whether a turn begins: a tool's result, whoever brings it, belongs to the call before."""
+    return message.role == "user" and not any(isinstance(part, ToolResult) for part in message.parts)
