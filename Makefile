@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: all check test fidelity fuzz run fix types lint house format-check requirements models bench clients docs help clean
+.PHONY: all check test fidelity fuzz chaos soak run fix types lint house format-check requirements models bench clients docs help clean
 
 all: check test fidelity  ## format check, lint, types, house rules, tests, recorded traffic: what CI runs
 
@@ -39,6 +39,13 @@ fidelity: .venv/ready  ## every dialect on recorded traffic, by family (RECORDIN
 
 fuzz: .venv/ready  ## recorded traffic bent out of shape (INPUTS=1000000 SEED=1)
 	@RECORDINGS=$(RECORDINGS) PYTHONPATH=tests $(BIN)/python tests/fidelity/fuzz.py $(INPUTS) --seed $(or $(SEED),1)
+
+chaos: .venv/ready  ## every fault × every way to ask × library and gateway; streams cut at every byte
+	@PYTHONPATH=tests/chaos $(BIN)/python tests/chaos/matrix.py
+	@PYTHONPATH=tests/chaos $(BIN)/python tests/chaos/cuts.py
+
+soak: .venv/ready  ## many calls with random faults: memory stays flat and nothing is held (CALLS=1000000 SEED=1)
+	@PYTHONPATH=tests/chaos $(BIN)/python tests/chaos/soak.py $(or $(CALLS),1000000) --seed $(or $(SEED),1)
 
 models: .venv/ready  ## regenerate the facts about models from their sources in the package registry
 	@$(BIN)/python scripts/models.py

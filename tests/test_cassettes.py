@@ -147,7 +147,7 @@ async def converse(url, transport):
         said.append((refused.value.message, refused.value.retry_after))
     for reply_ in said:
         if hasattr(reply_, "seconds"):
-            reply_.seconds = None
+            reply_.seconds = reply_.route = None  # our own notes of the call, with its id
     return said
 
 
@@ -378,6 +378,12 @@ def test_a_key_is_taken_out_of_pieces_however_they_are_cut():
         for second in range(first, len(body) + 1, 5):
             pieces = [body[:first], body[first:second], body[second:]]
             assert b"".join(scrubber.pieces(pieces)) == b"first [key] then [key][key]!"
+
+
+def test_keys_that_begin_alike_or_lie_over_one_another_leave_nothing_behind():
+    scrubber = Scrubber(["abcdef", "abcdefgh", "defghijk", KEY[4:]])
+    assert scrubber.text("abcdefgh abcdef") == "[key] [key]"
+    assert scrubber.text(f"Bearer {KEY}, abcdefghijk") == "Bearer [key], [key]ijk"
 
 
 def test_addresses_are_shown_without_what_they_hide():

@@ -17,7 +17,7 @@ FLOORS = (
     {"providers", "policies"},
     {"config"},
     {"snapshot", "runtime"},
-    {"compose"},
+    {"compose", "opening"},
     {"asking"},
     {"client"},
     {"portal"},

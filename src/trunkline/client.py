@@ -33,12 +33,14 @@ from trunkline.asking import (
     rerank_request_from,
 )
 from trunkline.compose import NO_RULES, Engine, merged
+from trunkline.opening import opened
 from trunkline.providers.exchange import masked, speak
 from trunkline.providers.keys import Key
 from trunkline.providers.mock import MockAnswer
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Available, Snapshot
 from trunkline.vocabulary.calls import Answer, Call
+from trunkline.vocabulary.decisions import Decision
 from trunkline.vocabulary.errors import ConfigurationError, TrunklineError
 from trunkline.vocabulary.events import Event
 from trunkline.vocabulary.replies import (
@@ -90,7 +92,7 @@ class AsyncClient:
             raise ConfigurationError("the runtime has the mock: give it the scripts, as in Runtime(mock=…)")
         loaded = _loaded(config, os.environ if env is None else env)
         snapshot = Snapshot(loaded, env, keys)
-        self._engine = Engine(snapshot, runtime or Runtime(mock=mock or loaded.mock))
+        self._engine = Engine(snapshot, runtime or opened(loaded, mock=mock))
         self._model = model or snapshot.model
         self._options: Mapping[str, Any] = {}
         self._rules = NO_RULES
@@ -191,6 +193,7 @@ class AsyncClient:
         answer = await self._engine.step(call)
         reply = answer.whole()
         reply.seconds = self._engine.runtime.clock.now() - call.started
+        reply.route = call.decided
         return reply
 
     def render(self, messages: Messages, model: str | None = None, **options: Any) -> Rendered:
@@ -212,6 +215,21 @@ class AsyncClient:
         spoken = speak(call, provider, self._engine.snapshot.facts(call.target, provider))
         sending = masked(spoken, call, provider)
         return Rendered(sending.method, sending.url, sending.headers, msgspec.json.decode(sending.body), spoken.loss)
+
+    def explain(self, messages: Messages, model: str | None = None, **options: Any) -> Decision:
+        """How such a call would find its target now: who would be asked first, and why not the others. Asks nobody."""
+        named = {key: options.pop(key) for key in ("system", "tools", "tool_choice") if key in options}
+        call = self._call(
+            messages,
+            model,
+            named.get("system"),
+            named.get("tools", ()),
+            named.get("tool_choice"),
+            None,
+            options,
+            stream=bool(options.pop("stream", False)),
+        )
+        return self._engine.explain(call)
 
     def models(self) -> list[Available]:
         """What can be called now, and why the rest cannot."""
@@ -341,6 +359,7 @@ class AsyncStream:
             reply.provider, reply.target, reply.cost = answer.target.provider, answer.target.name, answer.cost
             reply.signer = answer.signer
         reply.seconds = self._engine.runtime.clock.now() - self._call.started
+        reply.route = self._call.decided
         return reply
 
     async def final(self) -> Reply:
@@ -406,8 +425,6 @@ def _split(options: Mapping[str, Any]) -> tuple[Rules, dict[str, Any]]:
         return NO_RULES, {}
     rules = {name: value for name, value in options.items() if name in _RULES}
     settings = {name: value for name, value in options.items() if name not in _RULES}
-    if rules.get("cache"):
-        raise ConfigurationError("there is no cache yet: leave cache out, or say cache=False")
     for name in ("fallbacks", "tags"):
         if isinstance(value := rules.get(name), str):
             raise ConfigurationError(f"{name} is a list, as in {name}=['{value}']")

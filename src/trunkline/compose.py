@@ -5,29 +5,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from operator import attrgetter
 from typing import Any
 
 from msgspec.structs import replace
 
 from trunkline.policies.attempts import attempts
+from trunkline.policies.cache import Shelf, cache, key_of
+from trunkline.policies.choice import explain
 from trunkline.policies.means import Means
 from trunkline.policies.observe import observe
 from trunkline.policies.repair import repair
+from trunkline.policies.similar import Similar, normal
 from trunkline.providers.exchange import exchange
+from trunkline.providers.replay import replay
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Snapshot
 from trunkline.vocabulary.calls import Call, Policy, Step
-from trunkline.vocabulary.requests import AnyRequest, Operation, Words
+from trunkline.vocabulary.decisions import Decision
+from trunkline.vocabulary.requests import AnyRequest, EmbeddingRequest, Operation, Words
 from trunkline.vocabulary.rules import Rules
 
 
-def compose(snapshot: Snapshot, runtime: Runtime) -> Step:
+def compose(snapshot: Snapshot, runtime: Runtime, means: Means) -> Step:
     """The engine's steps, outermost first."""
     return stack(
-        observe(runtime.sinks, runtime.clock),  # one record per call, whatever happens
+        observe(runtime.sinks, runtime.clock, snapshot.payers.owner),  # one record per call, whatever happens
+        cache(shelf(snapshot, runtime)),  # a hit asks nobody and spends nothing
         repair,  # an answer that has not the form it should have is asked for once more
-        attempts(means(snapshot, runtime)),  # the one loop: route, limits, retry, fallback, hedge
+        attempts(means),  # the one loop: route, limits, retry, fallback, hedge
         step=exchange(snapshot.catalog, runtime.transports, snapshot.facts, snapshot.price, runtime.clock),
     )
 
@@ -50,6 +57,43 @@ def means(snapshot: Snapshot, runtime: Runtime) -> Means:
     )
 
 
+def shelf(snapshot: Snapshot, runtime: Runtime) -> Shelf:
+    """How answers are kept and told again."""
+    config = snapshot.config.cache
+
+    def scope_of(call: Call) -> str:
+        payer = call.rules.payer
+        return {"payer": payer, "owner": snapshot.payers.owner(payer), "everyone": None}[config.scope] or ""
+
+    similar = None
+    if config.similar is not None:
+        embed = _embedding(snapshot, runtime)
+        similar = Similar(
+            embed, lambda call: key_of(call, scope_of(call)), runtime.clock, config.similar, config.seconds
+        )
+    return Shelf(
+        store=runtime.store,
+        replay=replay(snapshot.catalog, snapshot.facts, snapshot.target, runtime.clock),
+        scope_of=scope_of,
+        seconds=config.seconds,
+        always=config.always,
+        similar=similar,
+    )
+
+
+def _embedding(snapshot: Snapshot, runtime: Runtime) -> Callable[[str], Awaitable[list[float]]]:
+    """Questions as vectors, from the default embedding model: the local one where nobody says another."""
+    ask = exchange(snapshot.catalog, runtime.transports, snapshot.facts, snapshot.price, runtime.clock)
+
+    async def embed(question: str) -> list[float]:
+        target = snapshot.target(snapshot.embedding_model, "embeddings")
+        request = EmbeddingRequest(model=target.model, input=(question,))
+        call = Call(operation="embeddings", model=target.name, target=target, rules=NO_RULES, request=request)
+        return normal((await ask(call)).whole().vectors[0])
+
+    return embed
+
+
 def stack(*policies: Policy, step: Step) -> Step:
     """Wrap `step` in the policies, the first one outermost."""
     for policy in reversed(policies):
@@ -58,12 +102,17 @@ def stack(*policies: Policy, step: Step) -> Step:
 
 
 class Engine:
-    """A snapshot and a runtime, composed. `step` answers the calls that `call` makes."""
+    """A snapshot and a runtime, composed. `step` answers the calls that `call` makes; `explain` says how it would."""
 
     def __init__(self, snapshot: Snapshot, runtime: Runtime) -> None:
         self.snapshot = snapshot
         self.runtime = runtime
-        self.step = compose(snapshot, runtime)
+        self._means = means(snapshot, runtime)
+        self.step = compose(snapshot, runtime, self._means)
+
+    def explain(self, call: Call) -> Decision:
+        """How a call would find its target now. Asks nobody and takes nothing."""
+        return explain(call, self._means)
 
     def call(
         self,
@@ -103,8 +152,12 @@ def merged(under: Rules, over: Rules) -> Rules:
     """Both sets of rules; what `over` says wins."""
     if over is NO_RULES:
         return under
-    said = {name: value for name in _RULES if (value := getattr(over, name)) != getattr(NO_RULES, name)}
-    return replace(under, **said)
+    if under is NO_RULES:
+        return over
+    values = zip(_RULES, _said(over), _UNSAID, strict=True)
+    return replace(under, **{name: value for name, value, unsaid in values if value is not unsaid and value != unsaid})
 
 
 _RULES = Rules.__struct_fields__
+_said: Callable[[Rules], tuple[Any, ...]] = attrgetter(*_RULES)
+_UNSAID = _said(NO_RULES)

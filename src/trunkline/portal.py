@@ -24,6 +24,7 @@ from trunkline.providers.keys import Key
 from trunkline.providers.mock import MockAnswer
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Available
+from trunkline.vocabulary.decisions import Decision
 from trunkline.vocabulary.events import Event
 from trunkline.vocabulary.replies import EmbeddingReply, ModerationReply, Reply, RerankReply, TokenCount
 
@@ -259,6 +260,10 @@ class Client:
     def render(self, messages: Messages, model: str | None = None, **options: Any) -> Rendered:
         """The HTTP request that `complete` would send, without sending it. Keys are left out."""
         return self._core.render(messages, model, **options)
+
+    def explain(self, messages: Messages, model: str | None = None, **options: Any) -> Decision:
+        """How such a call would find its target now: who would be asked first, and why not the others. Asks nobody."""
+        return self._core.explain(messages, model, **options)
 
     def models(self) -> list[Available]:
         """What can be called now, and why the rest cannot."""

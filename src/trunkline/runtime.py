@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from trunkline.ledger import Ledger
 from trunkline.providers.http.transport import HttpTransport
 from trunkline.providers.litellm import LitellmTransport
 from trunkline.providers.local.transport import LocalTransport
 from trunkline.providers.mock import MockAnswer, MockTransport
+from trunkline.state.caches import MemoryCache
 from trunkline.state.figures import Board
 from trunkline.state.lines import Lines
 from trunkline.state.memory import MemoryState
@@ -23,6 +25,7 @@ from trunkline.telemetry.log import log_sink
 from trunkline.vocabulary.buckets import State
 from trunkline.vocabulary.calls import Clock, Sink
 from trunkline.vocabulary.protocols import Transport
+from trunkline.vocabulary.stored import Store
 
 
 class SystemClock:
@@ -52,6 +55,9 @@ def _nothing() -> None:
     """There is no alarm to switch off."""
 
 
+CACHE_BYTES = 64 * 2**20
+
+
 class Runtime:
     """The things that live longer than a call. `close` gives the running loop's connections back."""
 
@@ -63,11 +69,17 @@ class Runtime:
         sinks: Sequence[Sink] = (log_sink,),
         transports: Mapping[str, Transport] | None = None,
         state: State | None = None,
+        store: Store | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
-        self.sinks = tuple(sinks)
+        self.ledger = ledger
+        """Where every call is written down; None: nowhere."""
+        self.sinks = (*((ledger,) if ledger is not None else ()), *sinks)
         self.state: State = state or MemoryState(self.clock)
         """What attempts share: with the other processes, where it is Redis."""
+        self.store: Store = store or MemoryCache(self.clock, CACHE_BYTES)
+        """Where answers are kept."""
         self.board = Board()
         """What this process has seen of each target."""
         self.lines = Lines()
@@ -86,3 +98,6 @@ class Runtime:
         for transport in self.transports.values():
             await transport.close()
         await self.state.close()
+        await self.store.close()
+        if self.ledger is not None:
+            await asyncio.to_thread(self.ledger.close)

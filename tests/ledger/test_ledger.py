@@ -142,14 +142,24 @@ def test_the_spool_of_a_living_process_is_not_taken_away(opened, tmp_path):
 
 
 def test_what_this_version_cannot_read_is_kept_for_one_that_can(opened, asked, tmp_path, caplog):
-    folder, said = tmp_path / "ledger", record()
+    folder, said = tmp_path / "ledger", [record() for _ in range(120)]
     folder.mkdir()
-    strange = line_of(record(operation="dreams")) + line_of(record(attempt(cost="1e40"))) + line_of(said)
+    strange = line_of(record(operation="dreams")) + line_of(record(attempt(cost="1e40")))
+    strange += line_of(record(attempt(usage=Usage(output=2**70)))) + b"".join(map(line_of, said))
     (folder / "1-newer.spool").write_bytes(strange)
     opened().flush()
-    assert asked("SELECT id FROM calls") == [(said.id,)]
+    assert asked("SELECT id FROM calls ORDER BY id") == sorted((one.id,) for one in said)
     assert (folder / "1-newer.unread").read_bytes() == strange
-    assert "2 records" in caplog.text
+    assert not (folder / "1-newer.spool").exists()
+    assert "3 records" in caplog.text
+
+
+def test_the_first_word_on_a_call_stands(opened, asked):
+    ledger = opened()
+    for payer in ("alice", "bob"):
+        ledger(record(id="tl_1", payer=payer))
+    ledger.flush()
+    assert asked("SELECT payer FROM calls") == [("alice",)]
 
 
 # --- the thread -------------------------------------------------------------------------------------------------------
@@ -256,13 +266,52 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(opened, tmp_path):
     assert path.read_text().startswith("a shopping list")
 
 
-def test_another_programs_database_is_refused_and_left_alone(opened, asked, tmp_path):
+STRANGERS = ["CREATE TABLE recipes (name TEXT)", "PRAGMA application_id = 7", "PRAGMA user_version = 1"]
+
+
+@pytest.mark.parametrize("sign", STRANGERS)
+def test_another_programs_database_is_refused_and_left_alone(opened, tmp_path, sign):
     (tmp_path / "ledger").mkdir()
-    with closing(sqlite3.connect(tmp_path / "ledger" / "ledger.db")) as database:
-        database.execute("CREATE TABLE recipes (name TEXT)")
+    path = tmp_path / "ledger" / "ledger.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(sign)
+    before = path.read_bytes()
     with pytest.raises(ConfigurationError, match="another program's SQLite database"):
         opened()
-    assert asked("SELECT name FROM sqlite_master") == [("recipes",)]
+    assert path.read_bytes() == before
+
+
+def test_a_transaction_keeps_others_from_writing_until_it_ends(tmp_path):
+    database = Database(tmp_path / "ledger.db")
+    with closing(sqlite3.connect(database.path, timeout=0, isolation_level=None)) as other:
+        with database.transaction():
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                other.execute("BEGIN IMMEDIATE")
+        other.execute("BEGIN IMMEDIATE")
+    database.close()
+
+
+def test_only_a_durable_transaction_waits_for_the_disk(tmp_path):
+    database = Database(tmp_path / "ledger.db")
+    normal, full = 1, 2
+    for durable, waits in ((False, normal), (True, full), (False, normal)):
+        with database.transaction(durable=durable):
+            assert database._one("PRAGMA synchronous") == waits
+    database.close()
+
+
+def test_a_spool_is_deleted_when_the_database_is_on_the_disk(opened, tmp_path, monkeypatch):
+    durable, transaction = [], Database.transaction
+
+    def seen(self, **more):
+        durable.append((more.get("durable", False), len([*(tmp_path / "ledger").glob("*.spool")])))
+        return transaction(self, **more)
+
+    monkeypatch.setattr(Database, "transaction", seen)
+    ledger = opened()
+    ledger(record())
+    ledger.close()
+    assert durable[-1] == (True, 1)
 
 
 def test_old_calls_are_deleted_and_young_ones_stay(opened, asked, clock, monkeypatch):

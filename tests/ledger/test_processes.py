@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ledger_records import record
 
-HERE = Path(__file__).parent
+PATHS = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
 WRITER = """
 import os, sys
@@ -29,7 +29,7 @@ for _ in range(int(sys.argv[2])):
 
 def started(code, *words):
     """A process with our paths; its output is read through a pipe."""
-    env = {**os.environ, "PYTHONPATH": str(HERE)}
+    env = {**os.environ, "PYTHONPATH": PATHS}
     return subprocess.Popen([sys.executable, "-c", code, *map(str, words)], stdout=subprocess.PIPE, env=env)
 
 
@@ -140,7 +140,7 @@ def test_a_living_child_does_not_keep_its_dead_parents_spool(opened, asked, tmp_
         "    os._exit(0)\n"
         "os._exit(0)\n"
     )
-    env = {**os.environ, "PYTHONPATH": str(HERE)}
+    env = {**os.environ, "PYTHONPATH": PATHS}
     words = [sys.executable, "-c", code, str(tmp_path / "ledger")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env) as process:
         ids = written(process)

@@ -64,7 +64,7 @@ def _equal(spend, said):
     priced = [attempt.cost for attempt in tried if attempt.cost is not None]
     with localcontext(prec=60):
         exact, rounded = sum(priced, Decimal(0)), sum(1 for one in said if any(_is_fine(a.cost) for a in one.attempts))
-        if not priced and spend.unpriced:
+        if not exact and spend.unpriced:
             assert spend.cost is None
         else:
             assert exact <= spend.cost <= exact + rounded * NANO
@@ -200,7 +200,7 @@ def test_sums_are_of_the_calls_that_began_in_a_time(opened):
 
 def test_days_come_in_their_order_and_the_dearest_first(opened):
     ledger = opened()
-    for days, target, cost in ((1, "a/a", "1"), (0, "a/a", "1"), (0, "b/b", "2"), (1, "c/c", None), (1, "d/d", "0")):
+    for days, target, cost in ((1, "a/a", "9"), (0, "a/a", "1"), (0, "b/b", "2"), (1, "c/c", None), (1, "d/d", "0")):
         ledger(record(attempt(target, cost=cost), at=NOON + days * DAY))
     order = [(spend.by["day"][-2:], spend.by["target"]) for spend in ledger.usage(("target", "day"))]
     assert order == [("16", "b/b"), ("16", "a/a"), ("17", "a/a"), ("17", "d/d"), ("17", "c/c")]

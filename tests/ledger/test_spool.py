@@ -14,17 +14,21 @@ from trunkline.ledger.spool import Spool, SpoolFile
 
 
 class Disk:
-    """Writes as `os.write` does, unless it is told to be full, or to take the first bytes only."""
+    """Writes as `os.write` does, unless it is told to be full, to take the first bytes only, or to break after them."""
 
     def __init__(self):
         self.full = False
         self.takes = None
+        self.breaks = False
 
     def __call__(self, fd, text):
         if self.full:
             raise OSError(errno.ENOSPC, "No space left on device")
         taken, self.takes = self.takes, None
-        return os.write(fd, text[:taken])
+        written = os.write(fd, text[:taken])
+        if taken is not None and self.breaks:
+            raise OSError(errno.EIO, "Input/output error")
+        return written
 
 
 def ids(asked):
@@ -63,8 +67,10 @@ def test_what_is_recorded_is_nobody_elses_business(opened, tmp_path):
     assert {file.stat().st_mode & 0o777 for file in (tmp_path / "ledger").iterdir()} == {0o600}
 
 
-def test_a_torn_line_takes_none_of_those_that_follow_with_it(opened, asked):
+@pytest.mark.parametrize("breaks", [False, True])
+def test_a_torn_line_takes_none_of_those_that_follow_with_it(opened, asked, breaks):
     disk = Disk()
+    disk.breaks = breaks
     ledger = opened(write=disk)
     said = [record() for _ in range(4)]
     for place, one in enumerate(said):
@@ -114,6 +120,7 @@ def test_a_large_file_is_followed_by_the_next_and_deleted_when_it_is_carried(ope
         files |= now
         ledger._round()
     assert 2 < len(files) < 10
+    assert ledger._spool.files()[0] == [], "and closed"
     assert len(ids(asked)) == 20
     assert len(asked("SELECT * FROM spools")) <= 1
 
@@ -128,22 +135,39 @@ def test_a_closed_ledger_leaves_no_spool_and_opens_anew(opened, asked, tmp_path)
     assert asked("SELECT * FROM spools") == []
 
 
-def test_a_file_that_is_taken_over_before_its_writer_has_claimed_it_is_not_used(tmp_path, monkeypatch):
-    claimed, claim = [], SpoolFile.claim
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_file_that_is_taken_over_before_its_writer_has_claimed_it_is_not_used(tmp_path, monkeypatch, deleted):
+    taken, claim = [], SpoolFile.claim
 
-    def quicker(file):
-        if not claimed:
-            claimed.append(SpoolFile.open(file.path))
-            assert claim(claimed[0])
+    def later(file):
+        if not taken:
+            taken.append(SpoolFile.open(file.path))
+            assert claim(taken[0])
+            if deleted:
+                file.path.unlink()
+                taken[0].close()
         return claim(file)
 
-    monkeypatch.setattr(SpoolFile, "claim", quicker)
+    monkeypatch.setattr(SpoolFile, "claim", later)
     spool = Spool(tmp_path)
     spool.append(b"x\n")
     _, written = spool.files()
-    assert written.path != claimed[0].path
-    for file in (written, *claimed):
-        file.close()
+    assert written.path != taken[0].path
+    assert written.path.read_bytes() == b"x\n"
+    written.close()
+    if not deleted:
+        taken[0].close()
+
+
+def test_half_a_line_that_is_still_being_written_is_waited_for(opened, asked, tmp_path):
+    ledger, said = opened(), record()
+    theirs = SpoolFile.create(tmp_path / "ledger")
+    os.write(theirs.fd, line_of(said)[:100])
+    ledger.flush()
+    os.write(theirs.fd, line_of(said)[100:])
+    ledger.flush()
+    theirs.close()
+    assert ids(asked) == [said.id]
 
 
 # --- a disk that takes nothing ----------------------------------------------------------------------------------------
@@ -203,6 +227,7 @@ def test_a_folder_that_is_deleted_is_made_anew(opened, asked, tmp_path):
         ledger(one)  # the first of these goes into a file that has no name any more
         ledger._round()
     assert ids(asked) == sorted(one.id for one in said)
+    assert len([*(tmp_path / "ledger").glob("*.spool")]) == 1
 
 
 def test_a_record_that_is_no_json_is_counted_as_lost(opened, caplog):

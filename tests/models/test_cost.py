@@ -9,8 +9,8 @@ from genai_prices import calc_price
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.models.cost import UNPRICED_AS, price
-from trunkline.models.facts import ModelFacts, Rates, book
+from trunkline.models.cost import price
+from trunkline.models.facts import UNPRICED_AS, ModelFacts, Rates, book
 from trunkline.vocabulary.usage import BUCKETS, Usage
 
 

@@ -16,7 +16,7 @@ from trunkline.state.figures import Board
 from trunkline.state.lines import Lines
 from trunkline.state.memory import MemoryState
 from trunkline.testing import FakeClock
-from trunkline.vocabulary.buckets import Bucket
+from trunkline.vocabulary.buckets import Bucket, Claim, Granted
 from trunkline.vocabulary.calls import Answer, Call, Outcome
 from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.messages import said
@@ -61,8 +61,15 @@ def bucket(name: str, measure: Any, limit: int, **more: Any) -> Bucket:
 class Course:
     """`course.script["a"]` is what target `a` does, attempt by attempt, the last thing again and again."""
 
-    def __init__(self, *, buckets: Iterable[Bucket] = (), prices: Mapping[str, str] | None = None, **more: Any) -> None:
-        self.clock = FakeClock()
+    def __init__(
+        self,
+        *,
+        buckets: Iterable[Bucket] = (),
+        prices: Mapping[str, str] | None = None,
+        clock: FakeClock | None = None,
+        **more: Any,
+    ) -> None:
+        self.clock = clock or FakeClock()
         self.state = MemoryState(self.clock)
         self.board = Board()
         self.lines = Lines()
@@ -111,6 +118,19 @@ class Course:
         call = self.call(on, **how)
         await self.run(call)
         return call
+
+    async def free(self, bucket: Bucket) -> int:
+        """How much of a bucket could be reserved now."""
+        low, high = 0, bucket.limit
+        while low < high:
+            amount = (low + high + 1) // 2
+            granted = await self.state.reserve((Claim(bucket, amount),))
+            if isinstance(granted, Granted):
+                self.state.settle(granted.reservations[0], None)
+                low = amount
+            else:
+                high = amount - 1
+        return low
 
     async def _step(self, call: Call) -> Answer:
         name = call.target.name

@@ -6,7 +6,9 @@ own time, of leases and of processes use it unchanged.
 
 import asyncio
 import itertools
-from contextlib import asynccontextmanager
+import os
+import signal
+from contextlib import asynccontextmanager, contextmanager
 
 from trunkline.state import script
 from trunkline.state.memory import MemoryState
@@ -78,6 +80,15 @@ async def world_of(kind, server):
     state = MemoryState(clock) if kind == "memory" else turned_redis(server.connection_url, clock)
     yield World(state, clock)
     await state.close()
+
+
+@contextmanager
+def paused(server):
+    os.kill(server._process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server._process.pid, signal.SIGCONT)
 
 
 @asynccontextmanager

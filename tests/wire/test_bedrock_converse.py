@@ -57,6 +57,7 @@ from trunkline.vocabulary.parts import (
     ToolCall,
     ToolResult,
 )
+from trunkline.vocabulary.protocols import Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.requests import Request, Settings, Words
 from trunkline.vocabulary.tools import OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
@@ -640,7 +641,7 @@ def test_a_reply_is_read_with_nothing_lost_and_comes_back():
     assert reply.service_tier == "flex"
     assert reply.extra["trace"] == REPLY["trace"]
     assert dialect.reply_to_wire(reply) == REPLY
-    assert dialect.glance(msgspec.json.encode(REPLY)) == (reply.usage, "tool_calls", "flex")
+    assert dialect.glance(msgspec.json.encode(REPLY)) == Seen(reply.usage, "tool_calls", "flex")
 
 
 @pytest.mark.parametrize(

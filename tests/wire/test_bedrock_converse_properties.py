@@ -16,6 +16,7 @@ from trunkline.vocabulary.errors import InvalidRequestError, TrunklineError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import CacheMark, File, Image, Source, Text, ToolCall, ToolResult
+from trunkline.vocabulary.protocols import Seen
 from trunkline.vocabulary.requests import Request, Settings, Words
 from trunkline.vocabulary.tools import Reasoning, Tool, ToolChoice
 from trunkline.wire import bedrock_converse as dialect
@@ -236,7 +237,7 @@ def test_a_reply_comes_back(body):
     reply = dialect.reply_from_wire(body)
     again = dialect.reply_from_wire(msgspec.json.decode(msgspec.json.encode(dialect.reply_to_wire(reply))))
     assert again == reply
-    assert dialect.glance(msgspec.json.encode(body)) == (reply.usage, reply.finish, reply.service_tier)
+    assert dialect.glance(msgspec.json.encode(body)) == Seen(reply.usage, reply.finish, reply.service_tier)
 
 
 @given(replies, cuts)

@@ -50,6 +50,7 @@ from trunkline.vocabulary.parts import (
     ToolCall,
     ToolResult,
 )
+from trunkline.vocabulary.protocols import Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.requests import Request, Settings, Words
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
@@ -342,7 +343,7 @@ def test_a_reply_is_read_with_nothing_lost_and_comes_back():
     )  # fmt: skip
     assert reply.choices[0].logprobs["content"][0]["logprob"] == -0.5
     assert dialect.reply_to_wire(reply) == REPLY
-    assert dialect.glance(msgspec.json.encode(REPLY)) == (reply.usage, "tool_calls", None)
+    assert dialect.glance(msgspec.json.encode(REPLY)) == Seen(reply.usage, "tool_calls", None)
 
 
 def test_a_source_stands_on_the_text_that_it_names():
@@ -390,7 +391,7 @@ def test_an_answer_that_failed_is_an_error():
         dialect.reply_from_wire({**REPLY, "finish_reason": "ERROR"})
     with pytest.raises(TrunklineError, match="oops"):
         dialect.reply_from_wire({"id": "x", "message": "oops"})
-    assert dialect.glance(b'{"finish_reason": "ERROR"}') == (None, None, None)
+    assert dialect.glance(b'{"finish_reason": "ERROR"}') == Seen()
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ from trunkline.vocabulary.parts import (
     ToolCall,
     ToolResult,
 )
+from trunkline.vocabulary.protocols import Seen
 from trunkline.vocabulary.replies import Choice, Reply
 from trunkline.vocabulary.requests import Request, Settings, Words
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
@@ -323,7 +324,7 @@ def test_a_reply_is_read_with_nothing_lost_and_comes_back():
     assert reply.choices[0].logprobs == {"content": REPLY["logprobs"]}
     assert reply.extra["total_duration"] == 9
     assert dialect.reply_to_wire(reply) == REPLY
-    assert dialect.glance(msgspec.json.encode(REPLY)) == (reply.usage, "tool_calls", None)
+    assert dialect.glance(msgspec.json.encode(REPLY)) == Seen(reply.usage, "tool_calls", None)
 
 
 def test_an_invented_id_is_another_in_the_next_turn():
@@ -354,7 +355,7 @@ def test_an_error_in_a_200_is_raised_as_what_it_is():
         dialect.reply_from_wire({"error": "it broke"})
     with pytest.raises(AuthenticationError):
         dialect.reply_from_wire({"error": "unauthorized", "status_code": 401})
-    assert dialect.glance(b"<html>") == (None, None, None)
+    assert dialect.glance(b"<html>") == Seen()
 
 
 @pytest.mark.parametrize(

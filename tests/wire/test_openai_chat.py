@@ -550,7 +550,7 @@ def test_a_reply_is_written_as_it_was_read():
 
 
 def test_a_glance_sees_usage_and_finish():
-    assert dialect.glance(msgspec.json.encode(REPLY_WIRE)) == (REPLY.usage, "tool_calls", REPLY.service_tier)
+    assert dialect.glance(msgspec.json.encode(REPLY_WIRE)) == Seen(REPLY.usage, "tool_calls", REPLY.service_tier)
     assert dialect.glance(b"<html>") == Seen()
     assert dialect.glance(b'{"error":{}}') == Seen()
 

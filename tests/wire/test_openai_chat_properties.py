@@ -24,6 +24,7 @@ from trunkline.vocabulary.parts import (
     ToolCall,
     ToolResult,
 )
+from trunkline.vocabulary.protocols import Seen
 from trunkline.vocabulary.requests import Request, Settings, Words
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.wire import openai_chat as dialect
@@ -180,7 +181,7 @@ def test_a_reply_comes_back(body):
     reply = dialect.reply_from_wire(body)
     again = dialect.reply_from_wire(msgspec.json.decode(msgspec.json.encode(dialect.reply_to_wire(reply))))
     assert again == reply
-    assert dialect.glance(msgspec.json.encode(body)) == (reply.usage, reply.finish, reply.service_tier)
+    assert dialect.glance(msgspec.json.encode(body)) == Seen(reply.usage, reply.finish, reply.service_tier)
 
 
 @given(replies, cuts)

@@ -732,7 +732,9 @@ def test_a_reply_is_written_as_it_was_read():
 
 def test_a_glance_tells_the_same():
     reply = dialect.reply_from_wire(BODY)
-    assert dialect.glance(msgspec.json.encode(BODY)) == Seen(reply.usage, reply.finish, reply.service_tier)
+    assert dialect.glance(msgspec.json.encode(BODY)) == Seen(
+        reply.usage, reply.finish, reply.service_tier, ("resp_1", "rs_1")
+    )
     assert dialect.glance(b"[]") == Seen()
     assert dialect.glance(msgspec.json.encode({**BODY, "status": "failed"})) == Seen()
 

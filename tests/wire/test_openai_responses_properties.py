@@ -202,7 +202,7 @@ def cut(text: str, *cuts: int) -> list[str]:
 def test_a_reply_comes_back(body):
     reply = dialect.reply_from_wire(body)
     assert dialect.reply_to_wire(reply) == body
-    assert dialect.glance(msgspec.json.encode(body)) == (reply.usage, reply.finish, reply.service_tier)
+    assert dialect.glance(msgspec.json.encode(body))[:3] == (reply.usage, reply.finish, reply.service_tier)
 
 
 @given(replies, cuts)

@@ -1,4 +1,4 @@
-"""The command line: `trunkline ask | serve | models | check | usage | local`.
+"""The command line: `trunkline ask | serve | models | explain | check | usage | local`.
 
 Subcommands live in a file each and are imported when they are called, so that the first token comes soon.
 """
@@ -14,6 +14,7 @@ COMMANDS = {
     "ask": "ask a model and print its answer as it comes",
     "serve": "start the gateway",
     "models": "list what can be called now, and why the rest cannot",
+    "explain": "whom a call would ask, calling no one",
     "check": "find every mistake in trunkline.yaml, calling no one",
     "usage": "what was asked of whom, and what it cost",
     "local": "the embedded model",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -15,6 +14,7 @@ import msgspec
 
 from trunkline.config import load
 from trunkline.ledger import COLUMNS, Column, Ledger, Spend, default_folder, is_empty, total
+from trunkline.opening import folder_of
 from trunkline.runtime import SystemClock
 from trunkline.vocabulary.usage import BUCKETS
 
@@ -22,8 +22,6 @@ DAYS = 7
 """So many days are shown where none are named, today included."""
 _DAY = click.DateTime(["%Y-%m-%d"])
 DAY = 86_400.0
-OFF = "off"
-"""What the configuration says for no ledger."""
 
 FIGURES: Mapping[str, Callable[[Spend], int]] = {
     "calls": lambda spend: spend.calls,
@@ -133,8 +131,7 @@ def _plain(spend: Spend) -> dict[str, Any]:
 
 
 def _folder(config: str | None) -> Path:
-    named = os.environ.get("TRUNKLINE_LEDGER") or getattr(load(config), "ledger", None)
-    return Path(named).expanduser() if named and named != OFF else default_folder()
+    return folder_of(load(config)) or default_folder()
 
 
 def _nothing_yet(folder: Path) -> str:

@@ -43,6 +43,10 @@ def make_sense(config: Config, env: Mapping[str, str], reading: Reading) -> None
             reading.wrong(f"mock.{model}", "has no answers")
     _check_routes(config, names, reading)
     _check_payers(config, reading)
+    if config.cache.store == "redis" and not config.state.url:
+        reading.wrong("cache.store", "redis is the one of 'state': name it there, as in state: {url: redis://…}")
+    if config.state.url and not config.state.url.startswith(("redis://", "rediss://", "unix://")):
+        reading.wrong("state.url", "must begin with redis://, rediss:// or unix://")
     _check_prices(config, names, reading)
     _check_default(config.model, "model", config, "chat", names, catalog, reading)
     _check_default(config.embedding_model, "embedding_model", config, "embeddings", names, catalog, reading)
@@ -54,6 +58,8 @@ def _check_headers_and_key(path: str, said: TargetConfig | ProviderConfig, readi
     for header, value in said.headers.items():
         if not _HEADER.fullmatch(header) or not value.isprintable():
             reading.wrong(f"{path}.headers.{header}", "is no header: letters, digits and dashes, and one line of text")
+    if isinstance(said, ProviderConfig) and not _HEADER.fullmatch(said.idempotency_header or "none"):
+        reading.wrong(f"{path}.idempotency_header", "is no header's name: letters, digits and dashes")
     if said.api_key and not said.api_key.startswith(KEYRING):  # a keyring may ask its owner: only when it is needed
         with reading.complaining(f"{path}.api_key"):
             secret(said.api_key)
@@ -182,6 +188,7 @@ def _row(name: str, entry: ProviderConfig, row: Provider) -> Provider:
         headers={**row.headers, **entry.headers},
         options={**row.options, **entry.options},
         base_url=completed(entry.base_url, row.base_url) if entry.base_url else row.base_url,
+        idempotency_header=entry.idempotency_header or row.idempotency_header,
     )
     if entry.like is None or row.key_env is None:
         return changed

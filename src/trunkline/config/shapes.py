@@ -132,6 +132,28 @@ class StateConfig(_Section, frozen=True):
     lease: Annotated[Seconds, Meta(description="After how long a killed process' reservations come back.")] = 60.0
 
 
+Threshold = Annotated[float, Meta(gt=0, le=1, extra={"words": "a number above 0, up to 1"})]
+Store = Literal["memory", "disk", "redis"]
+Scope = Literal["payer", "owner", "everyone"]
+
+
+class CacheConfig(_Section, frozen=True):
+    """How answers are kept, for calls that say `cache=True`."""
+
+    always: Annotated[bool, Meta(description="Calls that do not say are cached too.")] = False
+    store: Annotated[Store, Meta(description="Where: in this process, in a file, or in the Redis of `state`.")] = (
+        "memory"
+    )
+    path: Annotated[str, Meta(description="The file of `disk`.")] = "trunkline-cache.db"
+    seconds: Annotated[Seconds, Meta(description="For how long.")] = 3600.0
+    max_bytes: Annotated[Count, Meta(description="How much of `memory` or `disk` it may take.")] = 64 * 2**20
+    scope: Annotated[Scope, Meta(description="Who shares answers.")] = "payer"
+    similar: Annotated[
+        Threshold | None,
+        Meta(description="Answers nearly the same questions too: how near, from 0 to 1. 0.97 is careful."),
+    ] = None
+
+
 class ProviderConfig(_Section, frozen=True):
     """Changes to a provider, or with `like` a new one that is spoken to as that one is."""
 
@@ -145,6 +167,9 @@ class ProviderConfig(_Section, frozen=True):
     ] = None
     headers: Annotated[dict[str, str], Meta(description="Headers that all its requests carry.")] = {}
     options: Annotated[dict[str, str], Meta(description="What else its addresses need: azure's `api_version`.")] = {}
+    idempotency_header: Annotated[
+        str | None, Meta(description="Where it wants to be told that a request is the same one again.")
+    ] = None
 
 
 class PriceConfig(_Section, frozen=True):
@@ -194,6 +219,7 @@ class Config(_Section, frozen=True):
         Meta(description="Whether a model of unknown price may be asked where a budget of money holds."),
     ] = "refuse"
     queue: Annotated[QueueConfig, Meta(description="How calls wait for a target.")] = QueueConfig()
+    cache: Annotated[CacheConfig, Meta(description="How answers are kept.")] = CacheConfig()
     state: Annotated[StateConfig, Meta(description="Where limits, budgets and rests are counted.")] = StateConfig()
     timeout: Annotated[Seconds, Meta(description="Seconds for a whole call, every attempt included.")] = 600.0
     timeouts: Annotated[Timeouts, Meta(description="Seconds for the parts of an attempt.")] = Timeouts()
@@ -216,6 +242,7 @@ VARIABLES: Mapping[str, str] = {
     "TRUNKLINE_TIMEOUT": "timeout",
     "TRUNKLINE_RETRIES": "retries",
     "TRUNKLINE_ON_UNSUPPORTED": "on_unsupported",
+    "TRUNKLINE_LEDGER": "ledger",
     "TRUNKLINE_HOST": "gateway.host",
     "TRUNKLINE_PORT": "gateway.port",
     "TRUNKLINE_WORKERS": "gateway.workers",

@@ -14,7 +14,7 @@ import msgspec
 
 from trunkline.compose import NO_RULES, Engine
 from trunkline.config import load
-from trunkline.runtime import Runtime
+from trunkline.opening import folder_of, opened
 from trunkline.snapshot import Snapshot
 from trunkline.telemetry import log
 from trunkline.vocabulary.errors import InvalidRequestError, TrunklineError
@@ -36,6 +36,16 @@ LISTS = ("/v1/models", "/v1beta/models")
 TOLD = frozenset({"/", *LISTS, "/health/live", "/health/ready"})
 """Paths that tell something of the gateway; one for each model comes on top."""
 ONE_MODEL = tuple(f"{path}/" for path in LISTS)
+
+STATED = frozenset(
+    {
+        *("timeout", "retries", "attempts", "fallbacks", "cache", "tags", "payer", "priority", "max_cost", "truncate"),
+        *("explain", "on_unsupported"),
+    }
+)
+"""Rules that a caller may state, as `x-trunkline-<rule>`."""
+LISTED = frozenset({"fallbacks", "tags"})
+"""Those that are lists, with commas."""
 
 WELCOME = (
     b'{"service":"trunkline","docs":"POST /v1/chat/completions, /v1/responses, /v1/messages, '
@@ -147,15 +157,31 @@ def _passed(headers: Headers, names: frozenset[bytes]) -> dict[str, str]:
 
 
 def _rules(headers: Headers) -> Rules:
-    """The rules that a caller states in headers: its trace, so far."""
+    """The rules that a caller states in headers: its trace, and `x-trunkline-…`."""
+    said: dict[str, Any] = {}
     for name, value in headers:
         if name == b"traceparent":
-            return Rules(traceparent=value.decode("latin-1"))
-    return NO_RULES
+            said["traceparent"] = value.decode("latin-1")
+        elif name.startswith(b"x-trunkline-"):
+            rule, text = name[12:].decode("latin-1").replace("-", "_"), value.decode("latin-1").strip()
+            if rule not in STATED:
+                raise InvalidRequestError(
+                    f"there is no header x-trunkline-{rule}; there are {', '.join(sorted(STATED))}", param=rule
+                )
+            said[rule] = [word.strip() for word in text.split(",")] if rule in LISTED else text
+    return _read(said) if said else NO_RULES
+
+
+def _read(said: dict[str, Any]) -> Rules:
+    try:
+        return msgspec.convert(said, Rules, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$.")
+        raise InvalidRequestError(f"the header x-trunkline-{path.rstrip('`')} is wrong: {what}") from None
 
 
 def from_environment() -> App:
     """The application that the environment describes."""
     config = load()
     log.to_stderr(config.gateway.log_level)
-    return App(Engine(Snapshot(config), Runtime(mock=config.mock)))
+    return App(Engine(Snapshot(config), opened(config, ledger=folder_of(config))))

@@ -100,6 +100,10 @@ def _told(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-request-id", answer.request_id.encode()))
     headers.append((b"x-trunkline-id", call.id.encode()))
     headers.append((b"x-trunkline-target", answer.target.name.encode("ascii", "replace")))
+    if len(call.attempts) != 1 or call.rules.explain:
+        headers.append((b"x-trunkline-attempts", str(len(call.attempts)).encode()))
+    if call.rules.explain:
+        headers.append((b"x-trunkline-route", msgspec.json.encode(call.decided)))
     if answer.loss and call.rules.on_unsupported == "warn":
         headers.append((b"x-trunkline-loss", ", ".join(lost.field for lost in answer.loss).encode("ascii", "replace")))
     return headers

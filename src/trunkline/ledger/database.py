@@ -158,7 +158,7 @@ class Database:
 
     def forget(self, before: float, most: int) -> int:
         """Delete calls that began before a time (seconds since 1970), so many at the most. Gives how many."""
-        old = "SELECT id FROM calls WHERE at < ? ORDER BY at LIMIT ?"
+        old = "SELECT id FROM calls WHERE at < ? ORDER BY at, id LIMIT ?"
         self._sql.execute(f"DELETE FROM attempts WHERE call IN ({old})", (before, most))  # noqa: S608 no text of others
         return self._sql.execute(f"DELETE FROM calls WHERE id IN ({old})", (before, most)).rowcount  # noqa: S608 same
 
@@ -239,7 +239,6 @@ def _named(keys: Sequence[str], asked: Sequence[str], half: int) -> str:
 
 def _spend(by: Sequence[Column], row: Sequence[Any]) -> Spend:
     sums = dict(zip(_SUMS, row[len(by) :], strict=True))
-    nanos, unpriced = sums["nanos"], sums["unpriced"]
     return Spend(
         by=dict(zip(by, row, strict=False)),
         calls=sums["calls"],
@@ -247,6 +246,6 @@ def _spend(by: Sequence[Column], row: Sequence[Any]) -> Spend:
         failed=sums["failed"],
         usage=Usage(**{bucket: sums[bucket] for bucket in BUCKETS}, estimated=sums["estimated"] > 0),
         estimated=sums["estimated"],
-        nanos=None if nanos is None and unpriced else nanos or 0,
-        unpriced=unpriced,
+        nanos=sums["nanos"] or 0,
+        unpriced=sums["unpriced"],
     )

@@ -116,14 +116,13 @@ class Ledger:
 
     def spent(self, period: Period) -> Mapping[str, Spent]:
         """What was used since the present period began (by the calendar, in UTC), what is still in spools included: by
-        a bucket's name (`payer:alice`, `owner:research`, `route:smart`). Raises ConfigurationError where the database
-        cannot be read."""
+        a bucket's name (`payer:alice`, `owner:research`, `route:smart`, `target:fast`; `payer:` is who was not named).
+        Raises ConfigurationError where the database cannot be read."""
         spent: dict[str, Spent] = {}
-        for spend in self.usage(("payer", "owner", "route"), since=beginning(period, self._clock.wall())):
+        for spend in self.usage(("payer", "owner", "route", "target"), since=beginning(period, self._clock.wall())):
             for column, value in spend.by.items():
-                if value is not None:
-                    name = f"{column}:{value}"
-                    spent[name] = spent.get(name, Spent()).plus(spend)
+                name = f"{column}:{value or ''}"
+                spent[name] = spent.get(name, Spent()).plus(spend)
         return spent
 
     def usage(

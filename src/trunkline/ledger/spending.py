@@ -35,30 +35,30 @@ class Spend(Struct, frozen=True, kw_only=True):
     """Tokens of all attempts, in disjoint buckets; `estimated` where some were."""
     estimated: int
     """So many of these tokens we counted ourselves, because the provider did not say."""
-    nanos: int | None
-    """Nano-dollars of all attempts whose cost is known; None where none is known and some would be."""
+    nanos: int
+    """Nano-dollars of all attempts whose cost is known."""
     unpriced: int
     """Attempts whose cost nobody knows: where there are some, the cost is a lower bound."""
 
     @property
     def cost(self) -> Cost | None:
         """`nanos` in US dollars: exact where no call's cost has more than nine decimals, else too high by less than a
-        nano-dollar for each call."""
-        return None if self.nanos is None else _dollars(self.nanos)
+        nano-dollar for each call. None where all that might have cost something is unknown."""
+        return None if self.unpriced and not self.nanos else _dollars(self.nanos)
 
 
 def total(spends: Iterable[Spend]) -> Spend:
     """All of them together: no call and no attempt is in two."""
-    calls = attempts = failed = estimated = unpriced = 0
-    usage, nanos = Usage(), None
+    calls = attempts = failed = estimated = nanos = unpriced = 0
+    usage = Usage()
     for spend in spends:
         calls += spend.calls
         attempts += spend.attempts
         failed += spend.failed
         estimated += spend.estimated
+        nanos += spend.nanos
         unpriced += spend.unpriced
         usage += spend.usage
-        nanos = nanos if spend.nanos is None else (nanos or 0) + spend.nanos
     return Spend(
         by={},
         calls=calls,
@@ -81,9 +81,7 @@ class Spent(NamedTuple):
 
     def plus(self, spend: Spend) -> Spent:
         """With what some calls came to."""
-        return Spent(
-            self.requests + spend.calls, self.tokens + spend.usage.total_tokens, self.money + (spend.nanos or 0)
-        )
+        return Spent(self.requests + spend.calls, self.tokens + spend.usage.total_tokens, self.money + spend.nanos)
 
 
 def _dollars(nanos: int) -> Decimal:

@@ -1,24 +1,18 @@
 """Cost: what a usage costs at a model's prices, exactly.
 
-Owns the choice of the price row, the defaults for prices that providers leave unsaid, and the sum. Knows no provider.
+Owns the choice of the price row and the sum. Knows no provider.
 Money is never a float, and a sum that could not be exact raises instead of being rounded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from operator import attrgetter
 
 from trunkline.vocabulary.usage import BUCKETS, Cost, Usage
 
-from .facts import STANDARD, ModelFacts, Rates
-
-UNPRICED_AS = {
-    "cache_read": "input",  # a provider that sells no cheaper cache bills every prompt token alike
-    "cache_write": "input",  # OpenAI before gpt-5.6, Gemini, DeepSeek: writing to the cache is not charged apart
-    "reasoning": "output",  # thinking is generated text; only a few models price it on its own
-}
-"""The price that stands in where a bucket has none. Buckets not listed stand for themselves: audio costs several times
-what text does, an hour in the cache twice the input, so without a price their cost is unknown."""
+from .facts import STANDARD, ModelFacts
 
 TIERS = {
     None: STANDARD,
@@ -47,19 +41,12 @@ def price(facts: ModelFacts | None, usage: Usage, *, tier: str | None = None) ->
     if rates is None:
         return None
     total = NOTHING
-    for bucket in BUCKETS:
-        count: int = getattr(usage, bucket)
+    for count, rate in zip(_counts(usage), rates.charged, strict=True):
         if count:
-            rate = rate_of(rates, bucket)
             if rate is None:
                 return None
             total = EXACT.fma(rate, count, total)
     return EXACT.scaleb(total, PER_TOKEN)
 
 
-def rate_of(rates: Rates, bucket: str) -> Decimal | None:
-    """US dollars for a million tokens of a bucket: its own price, else the one that stands in for it, else None."""
-    rate: Decimal | None = getattr(rates, bucket)
-    if rate is None and bucket in UNPRICED_AS:
-        return getattr(rates, UNPRICED_AS[bucket])
-    return rate
+_counts: Callable[[Usage], tuple[int, ...]] = attrgetter(*BUCKETS)

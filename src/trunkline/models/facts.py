@@ -17,13 +17,23 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from trunkline.vocabulary.usage import BUCKETS
+
 from .names import LABS, family, spellings
 
 STANDARD = "standard"
 """The service tier of a call that asked for none."""
 
+UNPRICED_AS = {
+    "cache_read": "input",  # a provider that sells no cheaper cache bills every prompt token alike
+    "cache_write": "input",  # OpenAI before gpt-5.6, Gemini, DeepSeek: writing to the cache is not charged apart
+    "reasoning": "output",  # thinking is generated text; only a few models price it on its own
+}
+"""The price that stands in where a bucket has none. Buckets not listed stand for themselves: audio costs several times
+what text does, an hour in the cache twice the input, so without a price their cost is unknown."""
 
-class Rates(Struct, frozen=True, kw_only=True, omit_defaults=True):
+
+class Rates(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """What a million tokens of each bucket of `Usage` cost, in US dollars. None: the source names no price.
 
     A model has one row for its standard price, one more for each length of prompt that changes it, and the same again
@@ -42,6 +52,16 @@ class Rates(Struct, frozen=True, kw_only=True, omit_defaults=True):
     output: Decimal | None = None
     reasoning: Decimal | None = None
     output_audio: Decimal | None = None
+
+    @cached_property
+    def charged(self) -> tuple[Decimal | None, ...]:
+        """What a million tokens of each bucket are charged, in the order of `BUCKETS`: its own price, else the one that
+        stands in for it, else None."""
+        return tuple(self._charged(bucket) for bucket in BUCKETS)
+
+    def _charged(self, bucket: str) -> Decimal | None:
+        rate: Decimal | None = getattr(self, bucket)
+        return getattr(self, UNPRICED_AS[bucket]) if rate is None and bucket in UNPRICED_AS else rate
 
 
 class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):

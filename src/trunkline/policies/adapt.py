@@ -15,6 +15,8 @@ from trunkline.wire.grammar.ratelimits import headroom
 START = 8.0
 LEAST = 1.0
 DECREASE = 0.7
+AGAIN = 0.05
+"""Seconds between two readings of the headers."""
 PAUSE = 1.0
 """Seconds between two decreases: the refusals of one burst are one sign."""
 
@@ -40,7 +42,10 @@ def refused(figures: Figures, error: TrunklineError, now: float) -> None:
 
 
 def learn(figures: Figures, headers: Mapping[str, str], now: float, wall: float) -> None:
-    """What the provider says of the room that is left."""
+    """What the provider says of the room that is left; once in a while is often enough."""
+    if now < figures.headroom_at + AGAIN:
+        return
+    figures.headroom_at = now
     told = headroom(headers, wall)
     if told is not None:
         figures.headroom, figures.headroom_until = told[0], now + told[1]

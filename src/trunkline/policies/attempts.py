@@ -8,13 +8,13 @@ has seen anything.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 
 from trunkline.state.lines import Ticket
 from trunkline.vocabulary.buckets import Claim, Granted, Refusal, Reservation, Used
-from trunkline.vocabulary.calls import Answer, Attempt, Call, Clock, Policy, Step
+from trunkline.vocabulary.calls import Answer, Call, Outcome, Policy, Step
+from trunkline.vocabulary.decisions import Attempt
 from trunkline.vocabulary.errors import (
     AllTargetsFailed,
     BudgetError,
@@ -28,9 +28,10 @@ from trunkline.vocabulary.rules import Backoff
 from . import adapt, storm
 from .books import Books, Totals
 from .choice import NEVER, Choice
-from .hedge import delay_before_hedge
+from .hedge import delay_before_hedge, within_share
 from .limits import Worst, claims, more_claims, refused
 from .means import Means
+from .race import raced
 from .standing import Standing
 from .truncate import shorter
 from .verdict import Again, NextEntry, NextTarget, Raise, verdict
@@ -103,6 +104,8 @@ class _Course:
                 self._choice.decided(self._waited)
         if self._held:
             answer.on_end(lambda answer, outcome: self._settle())
+        if self._choice.route.several:
+            answer.on_end(self._remember)
         return answer
 
     async def _answered(self) -> Answer:
@@ -133,15 +136,16 @@ class _Course:
     async def _granted(self, candidates: Sequence[Standing], entry: Entry) -> tuple[Standing, Granted | None] | None:
         """The first of those who are ready for whom everything could be reserved."""
         alone = len(candidates) == 1 and not self._entries
-        for standing in self._choice.now(candidates, entry):
-            if self._is_taken(standing):
-                continue
-            whole, mine = self._claims(standing)
-            if alone and not whole and not mine:
-                return standing, None
-            granted = await self._reserve(standing, whole, mine, alone=alone)
-            if granted is not None:
-                return standing, granted
+        for _ in range(2):  # where all that were not asked yet are busy, those that were may be asked again
+            for standing in self._choice.now(candidates, entry):
+                if self._is_taken(standing):
+                    continue
+                whole, mine = self._claims(standing)
+                if alone and not whole and not mine:
+                    return standing, None
+                granted = await self._reserve(standing, whole, mine, alone=alone)
+                if granted is not None:
+                    return standing, granted
         return None
 
     def _is_taken(self, standing: Standing) -> bool:
@@ -185,9 +189,11 @@ class _Course:
             return None
         if not whole:
             return granted
-        before, needed = self._held_so_far, standing.worst or NOTHING
-        more = Used(max(0, needed.used.tokens - before.tokens), max(0, needed.used.money - before.money))
-        self._held.append((granted.reservations[0], more))
+        used = (standing.worst or NOTHING).used
+        if self._held:
+            before = self._held_so_far
+            used = Used(max(0, used.tokens - before.tokens), max(0, used.money - before.money))
+        self._held.append((granted.reservations[0], used))
         return Granted(granted.reservations[1:], granted.probe)
 
     def _refused(self, target: Target, refusal: Refusal) -> None:
@@ -208,8 +214,8 @@ class _Course:
 
     def _until(self, candidates: Sequence[Standing], patience: float) -> float | None:
         """Until when to wait for one of these; None where it is not worth it."""
-        ready, failures = self._choice.ready, self._choice.tried.failures
-        names = [standing.target.name for standing in candidates]
+        ready, failures, out = self._choice.ready, self._choice.tried.failures, self._choice.tried.out
+        names = [name for standing in candidates if (name := standing.target.name) not in out]
         if not names:
             return None
         soonest = min(ready.get(name, 0.0) for name in names)
@@ -261,7 +267,10 @@ class _Course:
         if hedge is not None:
             delay = delay_before_hedge(hedge, standing.target.name, self._means.board, self._clock.now())
             if delay is not None:
-                return await self._raced(standing, granted, entry, delay)
+                first = self._attempt(self._call, standing, granted)
+                answer = await raced(first, lambda: self._asked_beside(entry, standing), delay, self._clock)
+                self._original.target = self._call.target = answer.target
+                return answer
         return await self._attempt(self._call, standing, granted)
 
     async def _attempt(self, call: Call, standing: Standing, granted: Granted | None, *, hedge: bool = False) -> Answer:
@@ -277,10 +286,10 @@ class _Course:
         )
         self._waiting = 0.0
         call.attempts.append(attempt)
-        if tried.failures[target.name]:
+        if tried.failures and tried.failures[target.name]:
             tried.left -= 1
             storm.retried(standing.figures, self._clock.now())
-        books = Books(self._means, attempt, standing, granted, self._totals, self._choice.size(call))
+        books = Books(self._means, attempt, standing, granted, self._totals, self._choice.size)
         try:
             answer = await self._step(call)
         except TrunklineError as error:
@@ -292,39 +301,22 @@ class _Course:
         books.answered(answer)
         return answer
 
-    async def _raced(self, first: Standing, granted: Granted | None, entry: Entry, delay: float) -> Answer:
-        """The first attempt, and after `delay` a rival: who has content first wins, the other is cancelled."""
-        main = asyncio.create_task(self._attempt(self._call, first, granted))
-        racers = {main: first.target}
+    async def _asked_beside(self, entry: Entry, first: Standing) -> Answer | None:
+        """Another attempt, beside the first; None where nobody else may be asked at once, or where it failed."""
+        means, hedge = self._means, self._call.rules.hedge
+        if hedge is None or not within_share(hedge, means.board, self._clock.now()):
+            return None
+        rival = await self._rival(entry, first)
+        if rival is None:
+            return None
+        call = copy(self._call)
+        call.target = rival[0].target
+        means.board.hedged.add(1, self._clock.now())
         try:
-            if not await _done_within(main, delay, self._clock) and (rival := await self._rival(entry, first)):
-                call = copy(self._call)
-                call.target = rival[0].target
-                self._means.board.hedged.add(1, self._clock.now())
-                racers[asyncio.create_task(self._attempt(call, *rival, hedge=True))] = call.target
-            return await self._first_of(racers)
-        finally:
-            for racer in racers:
-                racer.cancel()
-            for lost in await asyncio.gather(*racers, return_exceptions=True):
-                if isinstance(lost, Answer) and lost.target is not self._call.target:
-                    lost.abandon()
-
-    async def _first_of(self, racers: Mapping[asyncio.Task[Answer], Target]) -> Answer:
-        """The first that answers. Where none does, the last error; the others are noted."""
-        running = set(racers)
-        failed: list[tuple[TrunklineError, Target]] = []
-        while running:
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for racer in done:
-                self._original.target = self._call.target = racers[racer]
-                try:
-                    return racer.result()
-                except TrunklineError as error:
-                    failed.append((error, racers[racer]))
-        for error, target in failed[:-1]:
-            self._choice.tried.note(error, target)
-        raise failed[-1][0]
+            return await self._attempt(call, *rival, hedge=True)
+        except TrunklineError as error:
+            self._choice.tried.note(error, call.target)
+            return None
 
     async def _rival(self, entry: Entry, first: Standing) -> tuple[Standing, Granted | None] | None:
         """Another target of the entry that may be asked at once, beside the first."""
@@ -400,6 +392,11 @@ class _Course:
             retry_after=min(waits, default=None),
         )
 
+    def _remember(self, answer: Answer, outcome: Outcome) -> None:
+        """What lives on at the provider is asked for there again."""
+        for name in outcome.made:
+            self._means.board.remember(name, answer.target.name)
+
     def _settle(self) -> None:
         """The call is over: what its attempts used is what it used."""
         held, self._held = self._held, []
@@ -413,16 +410,3 @@ NOTHING = Worst(0, None)
 
 def _without_chains(route: Route) -> Route:
     return Route(name=route.name, entries=route.entries)
-
-
-async def _done_within(racer: asyncio.Task[Answer], seconds: float, clock: Clock) -> bool:
-    """Whether it is over before so much time has passed."""
-    passed = asyncio.Event()
-    stop = clock.alarm(clock.now() + seconds, passed.set)
-    waiting = asyncio.create_task(passed.wait())
-    try:
-        await asyncio.wait({racer, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stop()
-        waiting.cancel()
-    return racer.done()

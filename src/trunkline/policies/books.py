@@ -7,7 +7,8 @@ target's figures and the breaker learn of it. Each is closed exactly once.
 from __future__ import annotations
 
 from trunkline.vocabulary.buckets import Granted, Used, nanos
-from trunkline.vocabulary.calls import Answer, Attempt, Outcome
+from trunkline.vocabulary.calls import Answer, Outcome
+from trunkline.vocabulary.decisions import Attempt
 from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.usage import Usage
 
@@ -87,7 +88,7 @@ class Books:
             means.state.recover(target.name)
         figures.succeeded(now, seconds)
         storm.succeeded(figures)
-        if answer.headers and target.adaptive:
+        if answer.headers and self._standing.learns:
             adapt.learn(figures, answer.headers, now, means.clock.wall())
         answer.on_end(self._ended)
 

@@ -11,12 +11,14 @@ from decimal import Decimal
 
 from trunkline.vocabulary.buckets import Bucket
 from trunkline.vocabulary.calls import Call
-from trunkline.vocabulary.routes import Considered, Decision, Entry, Member, Route, Target
+from trunkline.vocabulary.decisions import Considered, Decision
+from trunkline.vocabulary.routes import Entry, Member, Route, Target
 
 from . import storm
 from .candidates import by_tags, out_of_bounds
 from .limits import Worst, worst
 from .means import Means
+from .pinning import Pin, pin_of
 from .route import STRATEGIES
 from .sizes import Size, size_of
 from .standing import Sight, Standing
@@ -32,10 +34,13 @@ class Choice:
     __slots__ = (
         "_call",
         "_considered",
+        "_dearest",
         "_means",
         "_original",
-        "_sizes",
+        "_pin",
+        "_size",
         "_wanted",
+        "_worsts",
         "buckets",
         "ready",
         "route",
@@ -54,8 +59,11 @@ class Choice:
         """By target: when it may be asked (again), where that is not now."""
         self.why: dict[str, str] = {}
         """By target: what kept it from being asked."""
+        self._pin = pin_of(call, self.route, means.board) if self.route.several else None
+        self._dearest = _least(call.rules.max_cost, self.route.max_cost)
         self._wanted = self._wants_sizes()
-        self._sizes: dict[int, Size] = {}
+        self._size: Size | None = None
+        self._worsts: dict[tuple[str, str, float | None], Worst] = {}
         self._considered: list[Considered] = []
 
     # -- who may be asked ----------------------------------------------------------------------------------------------
@@ -70,7 +78,9 @@ class Choice:
         if rules.tags or any(member.target.tags for member in members):
             members, why = by_tags(members, rules.tags)
             self.why.update({out.target.name: why for out in entry.members if out not in members})
-        found = [standing for member in members if (standing := self._standing(member)) is not None]
+        if self._pin is not None:
+            members = self._bound(members, self._pin)
+        found = [standing for member in members if (standing := self._standing(member, entry)) is not None]
         well = [standing for standing in found if not self._rests(standing)]
         if well or not found or not last or self.tried.causes:
             return well
@@ -79,15 +89,22 @@ class Choice:
     def now(self, candidates: Sequence[Standing], entry: Entry) -> list[Standing]:
         """Those of them whom to ask at once, in the order of the entry's strategy: who was not asked yet, if any."""
         now, failures = self._means.clock.now(), self.tried.failures
-        ready = [standing for standing in candidates if self.ready.get(standing.target.name, 0.0) <= now]
-        ready = [standing for standing in ready if not failures[standing.target.name]] or ready
+        ready = list(candidates)
+        if self.ready:
+            ready = [standing for standing in ready if self.ready.get(standing.target.name, 0.0) <= now]
+        if failures:
+            ready = [standing for standing in ready if not failures[standing.target.name]] or ready
         if len(ready) < 2:
             return ready
         sight = Sight(self._call, entry, self._means.board, now)
         ready = STRATEGIES[entry.strategy](ready, sight)
+        if (pin := self._pin) is not None:
+            ready.sort(key=lambda one: one.target.name != pin.origin.name)
+            sight.because = f"{pin.origin.name} made {pin.to}"
         decision = self._decision()
         decision.strategy, decision.because = entry.strategy, sight.because
         self._considered = [Considered(one.target.name, entry.name, None, one.score) for one in ready]
+        decision.considered = self._considered
         return ready
 
     def busy(self, target: Target, after: float | None, why: str) -> None:
@@ -95,21 +112,28 @@ class Choice:
         self.ready[target.name] = NEVER if after is None else self._means.clock.now() + after
         self.why[target.name] = why
 
-    def _standing(self, member: Member) -> Standing | None:
+    def _standing(self, member: Member, entry: Entry) -> Standing | None:
         """A member as a candidate; None where it is out."""
         target, tried = member.target, self.tried
-        if target.name in tried.out:
+        if tried.out and target.name in tried.out:
             return None
         figures = self._means.board[target.name]
-        if tried.failures[target.name] and (tried.left <= 0 or self._is_storming(target)):
+        if tried.failures and tried.failures[target.name] and (tried.left <= 0 or self._is_storming(target)):
             return None
         needed = self.worst(target)
-        dearest = _least(self._call.rules.max_cost, self.route.max_cost)
-        why = out_of_bounds(target, needed, dearest, self.buckets, unpriced=self._means.unpriced)
+        why = out_of_bounds(target, needed, self._dearest, self.buckets, unpriced=self._means.unpriced)
         if why is not None:
             self.why[target.name] = why
             return None
-        return Standing(member, figures, needed)
+        return Standing(member, target, figures, needed, target.adaptive or entry.strategy == "most-headroom")
+
+    def _bound(self, members: Sequence[Member], pin: Pin) -> list[Member]:
+        """Those who can make sense of what the call refers to."""
+        able = [member for member in members if pin.allows(member.target)]
+        for member in members:
+            if member not in able:
+                self.why[member.target.name] = f"{pin.to} was made by {pin.origin.name}"
+        return able
 
     def _is_storming(self, target: Target) -> bool:
         if storm.may_retry(self._means.board[target.name], self._means.clock.now()):
@@ -120,33 +144,39 @@ class Choice:
     def _rests(self, standing: Standing) -> bool:
         """Whether others have found that a target, which this call has not asked yet, should be left alone."""
         name = standing.target.name
-        if self.tried.failures[name] or (rest := self._means.state.resting(name)) <= 0:
+        if (rest := self._means.state.resting(name)) <= 0 or self.tried.failures[name]:
             return False
         self.why[name] = f"it rests after failures, for {rest:.1f} s more"
         return True
 
     # -- how much it takes ---------------------------------------------------------------------------------------------
 
-    def size(self, call: Call) -> Size | None:
+    @property
+    def size(self) -> Size | None:
         """About how much is asked; None where nobody wants to know."""
-        if not self._wanted:
-            return None
-        if (size := self._sizes.get(id(call))) is None:
-            size = self._sizes[id(call)] = size_of(call)
-        return size
+        if self._size is None and self._wanted:
+            self._size = size_of(self._call)
+        return self._size
 
     def worst(self, target: Target) -> Worst | None:
         """What an attempt there may use; None where nobody wants to know."""
-        size = self.size(self._call)
+        size = self.size
         if size is None:
             return None
-        means = self._means
-        p99 = means.board[target.name].outputs.quantile(0.99)
-        return worst(size, target, means.price, p99=p99, max_output=means.max_output(target))
+        means, p99 = self._means, None
+        if size.most is None:
+            p99 = means.board[target.name].outputs.quantile(0.99)
+        key = (target.provider, target.model, p99)  # siblings cost the same
+        if (found := self._worsts.get(key)) is None:
+            found = worst(size, target, means.price, p99=p99, max_output=means.max_output(target))
+            self._worsts[key] = found
+        return found
 
     def asking(self, call: Call) -> None:
         """The call asks something else from here on."""
         self._call = call
+        self._size = None
+        self._worsts.clear()
 
     def _wants_sizes(self) -> bool:
         route, rules = self.route, self._call.rules
@@ -155,10 +185,8 @@ class Choice:
             or rules.max_cost is not None
             or rules.hedge is not None
             or route.max_cost is not None
-            or any(
-                entry.strategy == "lowest-cost" or any(member.target.buckets for member in entry.members)
-                for entry in (*route.entries, *route.on_context_window, *route.on_content_policy)
-            )
+            or route.counted
+            or "lowest-cost" in route.strategies
         )
 
     # -- what is told --------------------------------------------------------------------------------------------------
@@ -185,13 +213,30 @@ def explain(call: Call, means: Means) -> Decision:
     told: list[Considered] = []
     for at, entry in enumerate(entries):
         ready = choice.now(choice.open(entry, last=at + 1 == len(entries)), entry)
-        told += [Considered(one.target.name, entry.name, None, one.score) for one in ready]
+        told += [_reckoned(call, one, entry, means) for one in ready]
     decision = choice.decided(0.0)
     named = {one.target for one in told}
     decision.considered = [*told, *(one for one in decision.considered if one.target not in named)]
     return decision
 
 
+def _reckoned(call: Call, standing: Standing, entry: Entry, means: Means) -> Considered:
+    """A candidate, with what would be reserved for it and what it can cost at the most."""
+    target, size, longest = standing.target, size_of(call), means.max_output(standing.target)
+    p99 = standing.figures.outputs.quantile(0.99)
+    reserved = worst(size, target, means.price, p99=p99, max_output=longest)
+    most = worst(size, target, means.price, p99=None, max_output=longest)
+    return Considered(
+        target=target.name,
+        entry=entry.name,
+        score=standing.score,
+        tokens=reserved.tokens,
+        cost=reserved.money,
+        most=most.money if size.most is not None or longest is not None else None,
+    )
+
+
 def _least(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    said = [ceiling for ceiling in (one, other) if ceiling is not None]
-    return min(said, default=None)
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)

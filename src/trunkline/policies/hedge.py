@@ -24,8 +24,12 @@ def delay_before_hedge(hedge: Hedge, target: str, board: Board, now: float) -> f
     failed, attempts = figures.lately(now)
     if attempts and failed > TROUBLE * attempts:
         return None
-    calls = board.calls.sum(now)
-    if (board.hedged.sum(now) + 1) > hedge.share * max(calls, AT_LEAST):
+    if not within_share(hedge, board, now):
         return None
     after = hedge.after if hedge.after is not None else figures.first_contents.quantile(QUANTILE)
     return max(LEAST, after) if after is not None else None
+
+
+def within_share(hedge: Hedge, board: Board, now: float) -> bool:
+    """Whether one more call may be hedged: asked again when the time has come, for others waited too."""
+    return board.hedged.sum(now) + 1 <= hedge.share * max(board.calls.sum(now), AT_LEAST)

@@ -30,11 +30,8 @@ class Worst(Struct, frozen=True):
     tokens: int
     money: Decimal | None
     """US dollars; None where the price is unknown."""
-
-    @property
-    def used(self) -> Used:
-        """The same as amounts of buckets."""
-        return Used(self.tokens, nanos(self.money) if self.money is not None else 0)
+    used: Used = Used()
+    """The same as amounts of buckets."""
 
 
 def worst(size: Size, target: Target, price: Price, *, p99: float | None, max_output: int | None) -> Worst:
@@ -48,14 +45,15 @@ def worst(size: Size, target: Target, price: Price, *, p99: float | None, max_ou
     else:
         most = int(p99) if p99 is not None else max_output if max_output is not None else UNKNOWN_MOST
     usage = Usage(input=size.prompt(target.model), output=most * size.answers)
-    return Worst(usage.total_tokens, price(target, usage, None))
+    tokens, money = usage.input + usage.output, price(target, usage, None)
+    return Worst(tokens, money, Used(tokens, nanos(money) if money is not None else 0))
 
 
 def claims(buckets: Sequence[Bucket], needed: Worst) -> tuple[Claim, ...]:
     """What an attempt or a call claims of its buckets."""
     used = needed.used
     amounts = {"requests": 1, "slots": 1, "tokens": used.tokens, "money": used.money}
-    return tuple(Claim(bucket, amounts[bucket.measure]) for bucket in buckets)
+    return tuple([Claim(bucket, amounts[bucket.measure]) for bucket in buckets])
 
 
 def more_claims(buckets: Sequence[Bucket], needed: Worst, held: Used) -> tuple[Claim, ...]:

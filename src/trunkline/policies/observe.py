@@ -7,21 +7,22 @@ cancelled. Where it goes is the sinks' business.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from trunkline.vocabulary.calls import Answer, Call, Clock, Outcome, OutcomeKind, Policy, Record, Sink, Step
+from trunkline.vocabulary.calls import Answer, Call, Clock, Outcome, Policy, Record, Sink, Step
 from trunkline.vocabulary.errors import TrunklineError
+from trunkline.vocabulary.usage import Cost
 
 
-def observe(sinks: Sequence[Sink], clock: Clock) -> Policy:
-    """Tell every sink how every call ended."""
+def observe(sinks: Sequence[Sink], clock: Clock, owner_of: Callable[[str | None], str | None]) -> Policy:
+    """Tell every sink how every call ended. `owner_of`: whom a payer belongs to."""
 
     def policy(step: Step) -> Step:
         if not sinks:
             return step
 
         def note(call: Call, outcome: Outcome, answer: Answer | None) -> None:
-            record = _record(call, outcome, answer, clock)
+            record = _record(call, outcome, answer, clock, owner_of(call.rules.payer))
             for sink in sinks:
                 sink(record)
 
@@ -42,10 +43,9 @@ def observe(sinks: Sequence[Sink], clock: Clock) -> Policy:
     return policy
 
 
-def _record(call: Call, outcome: Outcome, answer: Answer | None, clock: Clock) -> Record:
+def _record(call: Call, outcome: Outcome, answer: Answer | None, clock: Clock, owner: str | None) -> Record:
     seconds = clock.now() - call.started
-    error = outcome.error
-    kind: OutcomeKind = outcome.kind
+    error, decided = outcome.error, call.decided
     target = answer.target if answer is not None else call.target
     return Record(
         id=call.id,
@@ -57,15 +57,27 @@ def _record(call: Call, outcome: Outcome, answer: Answer | None, clock: Clock) -
         stream=call.stream,
         seconds=seconds,
         first_content=answer.first_content if answer is not None else None,
-        outcome=kind,
+        outcome=outcome.kind,
         finish=outcome.finish,
         error=error.kind if error is not None else None,
         status=error.status if error is not None else None,
         usage=outcome.usage,
         tier=outcome.tier,
-        cost=answer.cost if answer is not None else None,
+        cost=_cost(call, answer),
         request_id=answer.request_id if answer is not None else error.request_id if error is not None else None,
         payer=call.rules.payer,
+        owner=owner,
         tags=call.rules.tags,
+        route=call.route.name if call.route is not None else None,
+        waited=sum(attempt.waited for attempt in call.attempts),
+        cached=decided.cached,
+        loss=tuple(lost.field for lost in answer.loss) if answer is not None else (),
         attempts=call.attempts,
     )
+
+
+def _cost(call: Call, answer: Answer | None) -> Cost | None:
+    """What all attempts cost together: losers of races and answers that were mended are paid for too."""
+    if any(attempt.usage is not None for attempt in call.attempts):
+        return call.decided.cost
+    return answer.cost if answer is not None else None

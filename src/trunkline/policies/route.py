@@ -44,10 +44,9 @@ def simple_shuffle(candidates: list[Standing], sight: Sight) -> list[Standing]:
 
 def least_busy(candidates: list[Standing], sight: Sight) -> list[Standing]:
     """Those with the fewest attempts under way first; between equals by chance."""
-    random.shuffle(candidates)
     for standing in candidates:
         standing.score = float(standing.figures.in_flight)
-    return _by_score(candidates)
+    return sorted(candidates, key=lambda standing: standing.figures.in_flight + random.random() / 2)  # noqa: S311
 
 
 def lowest_latency(candidates: list[Standing], sight: Sight) -> list[Standing]:

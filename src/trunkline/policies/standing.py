@@ -18,16 +18,14 @@ class Standing(Struct):
     """A candidate, and what is known of it now."""
 
     member: Member
+    target: Target
     figures: Figures
     worst: Worst | None
     """What the call would use there at the worst; None where nobody needed to know."""
+    learns: bool = False
+    """What its provider says of the room that is left is listened to."""
     score: float | None = None
     """What the strategy compared, the least first."""
-
-    @property
-    def target(self) -> Target:
-        """The candidate itself."""
-        return self.member.target
 
 
 class Sight(Struct):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
@@ -37,6 +38,7 @@ from trunkline.wire.grammar.emulation import Reading, tools_by_schema
 from .catalog import Catalog
 from .estimating import estimated, used_so_far
 from .flow import Flow, Piece, Reader, Watched, guarded
+from .keeping import Keeping
 from .provider import Provider
 from .unwrapping import Unwrapping
 
@@ -81,12 +83,12 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
         raise _unsupported(written.loss, call.target)
     own = dict(words.headers) if words is not None and passes else {}  # headers of the dialect that both speak
     body = {**_moved(own, provider), **written.body, **call.rules.extra_body}
-    timeouts = call.rules.timeouts
+    timeouts, sent = call.rules.timeouts, msgspec.json.encode(body)
     sending = Sending(
         "POST",
         provider.url(call.target, dialect, stream=call.stream),
-        _headers(call, provider, own),
-        msgspec.json.encode(body),
+        _headers(call, provider, own, sent),
+        sent,
         quirks.keep_alive,
         timeouts.connect if timeouts is not None else None,
     )
@@ -132,11 +134,13 @@ def _moved(headers: dict[str, str], provider: Provider) -> dict[str, Any]:
     return {key: [one.strip() for one in value.split(",")] for key, value in said if value}
 
 
-def _headers(call: Call, provider: Provider, own: Mapping[str, str]) -> Mapping[str, str]:
+def _headers(call: Call, provider: Provider, own: Mapping[str, str], body: bytes) -> Mapping[str, str]:
     target = call.target
     headers = {"content-type": "application/json", "user-agent": "trunkline", **provider.headers}
     if target.key is None and provider.needs_key:
         raise _keyless(provider)
+    if provider.idempotency_header is not None:  # the same words of one call to one provider are one request
+        headers[provider.idempotency_header] = f"{call.id}-{crc32(body):08x}"
     headers.update(own)
     if call.rules.traceparent is not None:
         headers["traceparent"] = call.rules.traceparent
@@ -179,7 +183,7 @@ def exchange(
         if call.operation == "tokens" and not provider.offers("tokens"):
             return estimated(call)
         secret: Secret | None = None
-        conversation: _Conversation | None = None
+        conversation: Conversation | None = None
         try:
             spoken = speak(call, provider, facts_of(call.target, provider))
             if spoken.loss and call.rules.on_unsupported == "warn":
@@ -189,7 +193,7 @@ def exchange(
                 current = key.current()
                 secret = current if isinstance(current, Secret) else await _awaited(current, call, clock)
                 sending = provider.auth(sending, secret)
-            conversation = _Conversation(call, spoken, secret, price_of, clock)
+            conversation = Conversation(call, spoken, secret, price_of, clock)
             return await conversation.hold(transports[provider.transport], sending)
         except TrunklineError as error:
             signed(error, call.target, secret)
@@ -220,7 +224,7 @@ def signed(error: TrunklineError, target: Target, secret: Secret | None) -> Trun
     return error
 
 
-class _Conversation:
+class Conversation:
     """A call, what was said, and the answer that is being made of what comes back."""
 
     __slots__ = ("call", "clock", "price_of", "secret", "spoken")
@@ -245,7 +249,7 @@ class _Conversation:
                 if self.spoken.wrapped:
                     receiving = Unwrapping(receiving)
                 try:
-                    return await self._heard(receiving)
+                    return await self.heard(receiving)
                 except BaseException:
                     receiving.release()
                     raise
@@ -259,7 +263,8 @@ class _Conversation:
                 f"no answer within {self.call.rules.timeout:g} seconds", code="total_timeout"
             ) from error
 
-    async def _heard(self, receiving: Receiving) -> Answer:
+    async def heard(self, receiving: Receiving) -> Answer:
+        """Read what comes back."""
         if self.call.stream and receiving.status < 400:
             return await self._open(receiving)
         body = await receiving.read()
@@ -275,8 +280,9 @@ class _Conversation:
             answer.cost = self.price_of(self.call.target, seen.usage, seen.tier)
         else:  # translated, or something that a glance does not understand: an error in a 200, no JSON
             reply = answer.whole()
-            seen, answer.cost = Seen(reply.usage, reply.finish, reply.service_tier), reply.cost
-        answer.end(Outcome(kind="finished", usage=seen.usage, finish=seen.finish, tier=seen.tier))
+            made = seen.made or ((reply.id,) if reply.id else ())
+            seen, answer.cost = Seen(reply.usage, reply.finish, reply.service_tier, made), reply.cost
+        answer.end(Outcome(kind="finished", usage=seen.usage, finish=seen.finish, tier=seen.tier, made=seen.made))
         return answer
 
     def _read(self, answer: Answer, body: bytes) -> AnyReply:
@@ -301,6 +307,8 @@ class _Conversation:
 
     async def _open(self, receiving: Receiving) -> Answer:
         dialect, words = cast("StreamingDialect", self.spoken.dialect), self.call.words
+        if self.call.keep:
+            receiving = Keeping(receiving)
         if self.spoken.passes and words is not None:
             passing = self._flow(dialect.tap(words), receiving)
             await passing.until_content()
@@ -326,6 +334,7 @@ class _Conversation:
     def _streaming(self, receiving: Receiving, flow: Flow[Any], **pieces: Any) -> Answer:
         target = self.call.target
         answer = self._answer(receiving, release=receiving.release, **pieces)
+        answer.kept = receiving.kept if isinstance(receiving, Keeping) else None
         answer.first_content = self.clock.now() - self.call.started
 
         def end(outcome: Outcome) -> None:

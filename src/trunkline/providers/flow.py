@@ -10,7 +10,8 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Generic, Protocol, TypeVar
 
-from trunkline.vocabulary.calls import Clock, Outcome, OutcomeKind
+from trunkline.vocabulary.calls import Clock, Outcome
+from trunkline.vocabulary.decisions import OutcomeKind
 from trunkline.vocabulary.errors import APITimeoutError, CutOff, ResponseParseError, TrunklineError
 from trunkline.vocabulary.events import Ended, Event, Finished, Started, UsageReported
 from trunkline.vocabulary.protocols import Decoder, Receiving
@@ -59,6 +60,7 @@ class Reader(Protocol[Piece]):
     ended: bool
     finish: str | None
     tier: str | None
+    made: tuple[str, ...]
 
     @property
     def usage(self) -> Usage | None: ...
@@ -80,6 +82,7 @@ class Watched:
         self.usage: Usage | None = None
         self.finish: str | None = None
         self.tier: str | None = None
+        self.made: tuple[str, ...] = ()
         self.said = 0
         """Letters of content so far."""
         self._decoder = decoder
@@ -103,6 +106,7 @@ class Watched:
                 self.finish = event.finish
             elif type(event) is Started:
                 self.tier = event.extra.get("service_tier") or self.tier
+                self.made = (event.id,) if event.id else ()
             elif type(event) is Ended:
                 self.ended = True
         return events
@@ -190,7 +194,8 @@ class Flow(Generic[Piece]):
 
     def _finish(self, kind: OutcomeKind, error: TrunklineError | None = None) -> None:
         reader = self._reader
-        self.end(Outcome(kind=kind, usage=reader.usage, finish=reader.finish, tier=reader.tier, error=error))
+        usage, finish, tier, made = reader.usage, reader.finish, reader.tier, reader.made
+        self.end(Outcome(kind=kind, usage=usage, finish=finish, tier=tier, made=made, error=error))
 
 
 class _Alarm:

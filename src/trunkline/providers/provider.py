@@ -48,6 +48,9 @@ class Provider(Struct, frozen=True):
     """Headers that every request carries."""
     headers_in_body: Mapping[str, str] = {}
     """A caller's header: the key under which this provider has what it lists."""
+    idempotency_header: str | None = None
+    """The header by which it knows a request that it has answered before; None: it knows none. A call's retries say
+    the same there."""
     paths: Mapping[str, str | tuple[str, str]] = {}
     """Dialect name: its path where that is not the dialect's own, or that of a whole answer and that of a stream.
     `{model}` and the target's options are filled in, here and in `base_url`."""

@@ -1,7 +1,8 @@
 """Caches: where answers are kept, as bytes under a name.
 
-Owns size, age and durability. Knows neither what an answer is nor whose it is: the rule that asks puts both into the
-name. A cache never fails a call: what cannot be read is not there, what cannot be written is not kept.
+Owns size, age and durability; each is a `vocabulary.stored.Store`. Knows neither what an answer is nor whose it is: the
+rule that asks puts both into the name. A cache never fails a call: what cannot be read is not there, what cannot be
+written is not kept.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sqlite3
 import threading
 from collections import OrderedDict, deque
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 from weakref import WeakKeyDictionary
 
 from trunkline.vocabulary.calls import Clock
@@ -33,22 +34,8 @@ IDLE_SECONDS = 5.0
 """After so long without an entry the thread that writes to the disk ends."""
 BUSY_SECONDS = 5.0
 """How long another process may write before one gives up."""
-
-
-class Store(Protocol):
-    """Bytes by name, each for a while."""
-
-    async def get(self, key: str) -> bytes | None:
-        """What was put under that name; None where it is not there any more."""
-        ...
-
-    def put(self, key: str, value: bytes, seconds: float) -> None:
-        """Keep it for so long, unless there is no room. Nobody waits for it."""
-        ...
-
-    async def close(self) -> None:
-        """Write what is not written yet; safe to call again."""
-        ...
+TURNS = 10
+"""How often one tries what others do at the same moment."""
 
 
 class MemoryCache:
@@ -244,7 +231,7 @@ _Entry = tuple[str, bytes, float]
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _turn_on_the_log(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS answers (id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -254,6 +241,17 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _turn_on_the_log(connection: sqlite3.Connection) -> None:
+    """SQLite waits for nobody who turns it on at the same moment, but does for a transaction: then it is done."""
+    for _ in range(TURNS):
+        with contextlib.suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("COMMIT")
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def _bytes_in(connection: sqlite3.Connection) -> int:

@@ -19,7 +19,7 @@
 -- `budget` with its period, or `slots`. Times are microseconds since 1970. Lua's numbers are exact up to 2^53: money, in
 -- nano-dollars, up to nine million dollars a budget. The server writes a number that it is given to the last digit.
 
-local PARTS = 60
+local PARTS = 100
 local SECOND = 1000000
 local DAY = 86400 * SECOND
 local PROBE = 60 * SECOND        -- a probe that says nothing for so long is given up

@@ -15,9 +15,9 @@ from trunkline.vocabulary.calls import Clock
 
 from .periods import bounds
 
-PARTS = 60
-"""Into how many sub-buckets a window is cut. The one under way and the 60 before it count, the oldest of them whole:
-that covers any window that ends now, and gives away 1/61 of the limit."""
+PARTS = 100
+"""Into how many sub-buckets a window is cut. The one under way and the 100 before it count, the oldest of them whole:
+that covers any window that ends now, and gives away 1/101 of the limit."""
 SECOND = 1_000_000
 
 

@@ -58,12 +58,14 @@ class Slices:
 
     def add(self, count: int, now: float) -> None:
         """Count more."""
-        self._turn(now)
+        if int(now / SLICE) != self._at:
+            self._turn(now)
         self._counts[self._at % SLICES] += count
 
     def sum(self, now: float) -> int:
         """All of the last minute."""
-        self._turn(now)
+        if int(now / SLICE) != self._at:
+            self._turn(now)
         return sum(self._counts)
 
     def _turn(self, now: float) -> None:
@@ -87,6 +89,7 @@ class Figures:
         "ceiling_at",
         "first_contents",
         "headroom",
+        "headroom_at",
         "headroom_until",
         "in_a_row",
         "in_flight",
@@ -109,7 +112,7 @@ class Figures:
         """Tokens of whole answers."""
         self.headroom: float | None = None
         """The share of its limits that the provider said was left, until `headroom_until`."""
-        self.headroom_until = 0.0
+        self.headroom_until, self.headroom_at = 0.0, -1.0
         self.ceiling: float | None = None
         """How many attempts at once are learned to be well (`policies/adapt.py`)."""
         self.ceiling_at = 0.0
@@ -140,7 +143,7 @@ class Figures:
 
     def latency(self, now: float) -> float:
         """Seconds: a mean in which peaks count at once and fade with time; 0.0 where nothing is known any more."""
-        return self._latency * 0.5 ** ((now - self._latency_at) / HALF_LIFE)
+        return self._latency * 0.5 ** (max(0.0, now - self._latency_at) / HALF_LIFE)
 
     def _observe(self, seconds: float, now: float) -> None:
         faded = self.latency(now)
@@ -180,6 +183,11 @@ class Board:
         self._origins.move_to_end(made)
         if len(self._origins) > MOST_ORIGINS:
             self._origins.popitem(last=False)
+
+    @property
+    def knows_origins(self) -> bool:
+        """Whether anything was remembered."""
+        return bool(self._origins)
 
     def origin(self, made: str) -> str | None:
         """The target through which it was made; None where this process does not know."""

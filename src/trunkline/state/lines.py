@@ -64,19 +64,24 @@ class Lines:
             self._number += 1
             ticket = Ticket(targets, payer, priority, self._number)
             for target in targets:
-                self._waiting.setdefault(target, []).append(ticket)
+                line = self._waiting.setdefault(target, [])
+                line.append(ticket)
+                if len(line) > 1 and self._first(line) is ticket:  # who was called already steps back behind it
+                    ticket.call()
             return ticket
 
     def leave(self, ticket: Ticket, *, served: bool) -> None:
         """It has what it waited for, or gave up."""
         with self._lock:
+            if served:
+                self._served[ticket.payer] += 1
             for target in ticket.targets:
                 line = self._waiting[target]
                 line.remove(ticket)
-                if not line:
+                if line:  # while it was its turn, more than one slot may have come free
+                    self._first(line).call()
+                else:
                     del self._waiting[target]
-            if served:
-                self._served[ticket.payer] += 1
             if not self._waiting:
                 self._served.clear()  # turns are counted among those who wait
 

@@ -1,8 +1,7 @@
 """Links: the connections of event loops to one Redis or Valkey server.
 
 Owns connecting, one deadline for each question, and the breaker: who asks a server that has failed three times in a
-row is told so at once, while somebody looks in the background whether it is back. Knows no script and no key. Redis-py
-speaks the protocol; it costs 0.3 s to import, so it is imported in a thread at the first question.
+row is told so at once, while somebody looks in the background whether it is back. Knows no script and no key.
 """
 
 from __future__ import annotations
@@ -15,13 +14,14 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, Protocol, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from trunkline.vocabulary.calls import Clock
 from trunkline.vocabulary.errors import ConfigurationError
 
 from . import forks
+from .server import Connection, Library, Node, Server
 
 logger = logging.getLogger("trunkline")
 
@@ -29,6 +29,8 @@ FAILURES = 3
 """After so many in a row nobody waits for the server any more."""
 KNOCK_SECONDS = 1.0
 """How often it is then tried again, in the background."""
+BUSY_SECONDS = 0.005
+"""An alarm that rings so late rang in a loop that was busy."""
 CONNECTIONS = 16
 """At most, for each event loop: the server does one thing at a time."""
 REDIRECTS = 3
@@ -47,78 +49,6 @@ class Rejected(Exception):
         self.unknown_script = unknown_script
 
 
-class Connection(Protocol):
-    """What is used of redis-py's connections."""
-
-    is_connected: bool
-
-    async def connect(self) -> None: ...
-    async def can_read(self) -> bool: ...
-    async def send_command(self, *words: str | bytes | int) -> None: ...
-    async def read_response(self) -> Any: ...
-    async def disconnect(self, nowait: bool = False) -> None: ...
-
-
-class _Library:
-    """Redis-py, and how it makes a connection to the server of a URL."""
-
-    def __init__(self, url: str) -> None:
-        import redis.asyncio.connection as connections
-        import redis.crc as crc
-        import redis.exceptions as exceptions
-
-        settings = cast("dict[str, Any]", connections.parse_url(url))
-        self._make = cast("Callable[..., Connection]", settings.pop("connection_class", connections.Connection))
-        self._settings = {
-            **settings,
-            "protocol": 2,
-            "driver_info": None,  # two questions less for each connection
-            "socket_timeout": None,  # the question's own deadline holds
-            "socket_connect_timeout": None,
-        }
-        self.failures = (exceptions.RedisError, OSError, EOFError)
-        self.answers = exceptions.ResponseError
-        """An error that the server said: the connection is good."""
-        self.moved = exceptions.MovedError
-        self.unknown_script = exceptions.NoScriptError
-        self.passing = (
-            exceptions.ReadOnlyError,
-            exceptions.OutOfMemoryError,
-            exceptions.ClusterDownError,
-            exceptions.MasterDownError,
-            exceptions.TryAgainError,
-            exceptions.AskError,  # and with it MovedError
-            exceptions.NoPermissionError,
-        )
-        """What it says when it cannot do now what it can do at other times."""
-        self.slot_of = cast("Callable[[bytes], int]", crc.key_slot)
-
-    def connection(self, node: _Node | None) -> Connection:
-        """A connection that is not open yet; `node`: to this member of the cluster."""
-        return self._make(**self._settings) if node is None else self._make(**self._settings | dict(node))
-
-
-class _Server:
-    """Where the server is, and how long it may take."""
-
-    def __init__(self, url: str, clock: Clock, timeout: float, meanwhile: str) -> None:
-        self.url, self.clock, self.timeout, self.meanwhile = url, clock, timeout, meanwhile
-        self._library: _Library | None = None
-
-    async def library(self) -> _Library:
-        """Redis-py, imported where no loop waits for it."""
-        if self._library is None:
-            self._library = await asyncio.to_thread(_Library, self.url)
-        return self._library
-
-    @property
-    def name(self) -> str:
-        """For the log: a URL may hold a password."""
-        parts = urlsplit(self.url)
-        return parts.hostname or parts.path
-
-
-_Node = tuple[tuple[str, Any], ...]
 _Links = dict[asyncio.AbstractEventLoop, "Link"]
 
 
@@ -131,7 +61,7 @@ class Links:
             raise ConfigurationError("Redis needs a package that is not installed: pip install 'trunkline[redis]'")
         if urlsplit(url).scheme not in {"redis", "rediss", "unix"}:
             raise ConfigurationError("the address of Redis begins with redis://, rediss:// or unix://")
-        self._server = _Server(url, clock, timeout, meanwhile)
+        self._server = Server(url, clock, timeout, meanwhile)
         self._links: _Links = {}
         self._lock = threading.Lock()
         forks.watch(self)
@@ -164,18 +94,19 @@ class Links:
 class Link:
     """The connections of one event loop, and whether it is worth asking over them."""
 
-    def __init__(self, server: _Server, siblings: _Links) -> None:
+    def __init__(self, server: Server, siblings: _Links) -> None:
         self._server = server
         self._clock = server.clock
         self._siblings = siblings
-        self._library: _Library | None = None
-        self._idle: dict[_Node | None, list[Connection]] = {}
-        self._nodes: dict[int, _Node] = {}
+        self._library: Library | None = None
+        self._idle: dict[Node | None, list[Connection]] = {}
+        self._nodes: dict[int, Node] = {}
         """Which member of a cluster holds a slot, as far as one has said so."""
         self._room = asyncio.Semaphore(CONNECTIONS)
         self._failures = 0
         self.away = False
         """The server does not answer, and is not waited for."""
+        self._ended = False
         self.asked = 0
         """How many questions went to the server."""
         self.on_return: list[Callable[[], object]] = []
@@ -208,7 +139,7 @@ class Link:
         self._failures = 0
         return answer
 
-    async def _exchange(self, library: _Library, key: str, words: tuple[str | bytes | int, ...]) -> Any:
+    async def _exchange(self, library: Library, key: str, words: tuple[str | bytes | int, ...]) -> Any:
         for _ in range(REDIRECTS):
             node = self._nodes.get(library.slot_of(key.encode())) if self._nodes else None
             try:
@@ -217,7 +148,7 @@ class Link:
                 self._nodes[error.slot_id] = (("host", str(error.host)), ("port", int(error.port)))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         raise Unreachable
 
-    async def _connection(self, library: _Library, node: _Node | None) -> Connection:
+    async def _connection(self, library: Library, node: Node | None) -> Connection:
         """One that is idle and was not closed by the server meanwhile, or a new one."""
         idle = self._idle.setdefault(node, [])
         while idle:
@@ -233,20 +164,27 @@ class Link:
             raise
         return connection
 
-    async def _over(self, library: _Library, node: _Node | None, words: tuple[str | bytes | int, ...]) -> Any:
+    async def _over(self, library: Library, node: Node | None, words: tuple[str | bytes | int, ...]) -> Any:
         connection = await self._connection(library, node)
         self.asked += 1
         try:
             await connection.send_command(*words)
             answer = await connection.read_response()
         except library.answers:
-            self._idle[node].append(connection)
+            await self._put_back(node, connection)
             raise
         except BaseException:  # its answer may still come: nobody else may read it
             await connection.disconnect(nowait=True)
             raise
-        self._idle[node].append(connection)
+        await self._put_back(node, connection)
         return answer
+
+    async def _put_back(self, node: Node | None, connection: Connection) -> None:
+        """For the next question, if the link was not closed meanwhile."""
+        if self._ended:
+            await connection.disconnect(nowait=True)
+        else:
+            self._idle[node].append(connection)
 
     def _failed(self) -> None:
         self._failures += 1
@@ -273,7 +211,7 @@ class Link:
         for tell in self.on_return:
             tell()
 
-    async def _open(self) -> _Library:
+    async def _open(self) -> Library:
         """Begin to watch the loop: at its end `asyncio.run` finishes open async generators, and so closes this link."""
         library = await self._server.library()
         if not self._watched:
@@ -309,27 +247,38 @@ class Link:
         for connection in [connection for idle in self._idle.values() for connection in idle]:
             await connection.disconnect(nowait=True)
         self._idle.clear()
-        self.away = True  # whoever still holds this link is not to open it again
+        self._ended = self.away = True  # whoever still holds this link is not to open it again
 
 
 class _Deadline:
-    """Ends its body with TimeoutError when it has taken too long: not the loop, which may have been busy with something
-    else while the answer lay there. So whoever is late gets one more turn to read what has come."""
+    """Ends its body with TimeoutError when the server has taken too long. What the loop was busy with meanwhile is not
+    the server's fault: that time is given once more, and what has come by then is read first."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._struck = self._over = False
+        self._struck = self._over = self._extended = False
 
     def __enter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None, "a deadline is set inside a task"
         self._task = task
-        self._stop = self._clock.alarm(self._clock.now() + self._seconds, self._late)
+        self._set(self._seconds)
+
+    def _set(self, seconds: float) -> None:
+        self._when = self._clock.now() + seconds
+        self._stop = self._clock.alarm(self._when, self._late)
 
     def _late(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self._strike)
+        if self._over:
+            return
+        busy = self._clock.now() - self._when
+        if busy > BUSY_SECONDS and not self._extended:
+            self._extended = True
+            self._set(min(busy, self._seconds))
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._strike)
 
     def _strike(self) -> None:
         if not self._over:

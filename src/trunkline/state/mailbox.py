@@ -75,7 +75,10 @@ class Mailbox:
         self._held.discard(name)
 
     def unsent(self) -> list[Post]:
-        """What was not told, for somebody else to tell. What is being sent is not among it: it may have arrived."""
+        """What was not told, for somebody else to tell. What is being sent is given up: it may have arrived."""
+        if self._batch:
+            self._give_up(len(self._batch), "their loop ended while the server was away")
+            self._batch = []
         return [*self._waiting]
 
     def send(self) -> None:
@@ -119,3 +122,29 @@ class Mailbox:
         if not self.lost:
             logger.error("settlements of limits and budgets are lost: %s", why)
         self.lost += count
+
+
+class Unsent:
+    """Posts for which no loop is at hand, until the next one tells them; and how many the ended ones gave up."""
+
+    def __init__(self) -> None:
+        self.posts: deque[Post] = deque()
+        self.lost = 0
+
+    def add(self, post: Post) -> None:
+        """Keep it, and give up the oldest for it where too many wait."""
+        if len(self.posts) >= MOST:
+            self.posts.popleft()
+            self.lost += 1
+        self.posts.append(post)
+
+    def take_over(self, mailbox: Mailbox) -> None:
+        """Its loop has ended."""
+        for post in mailbox.unsent():
+            self.add(post)
+        self.lost += mailbox.lost
+
+    def hand_over(self, mailbox: Mailbox) -> None:
+        """It tells them all."""
+        while self.posts:
+            mailbox.post(*self.posts.popleft())

@@ -101,6 +101,8 @@ class MemoryState:
 
     def resting(self, target: str) -> float:
         """Seconds that a target still rests."""
+        if target not in self._rests:  # nearly always, and asked for each candidate of each call
+            return 0.0
         with self._lock:
             return self._rests.left(target, self._clock.now())
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
@@ -26,7 +25,7 @@ from trunkline.vocabulary.errors import ConfigurationError
 from . import forks
 from .counters import SECOND
 from .link import KNOCK_SECONDS, Link, Links, Rejected, Unreachable
-from .mailbox import MOST, Mailbox, Post
+from .mailbox import Mailbox, Post, Unsent
 from .memory import MemoryState
 from .script import Script, wire
 
@@ -39,12 +38,6 @@ _Answer = list[Any]
 ENDLESS = 2**62
 RELEASED = False
 """What a post says in the place of what was used: nothing was sent."""
-
-_LIMITS: dict[FailMode, Callable[[int, int], int]] = {
-    "open": lambda _limit, _replicas: ENDLESS,
-    "share": lambda limit, replicas: max(limit // replicas, min(limit, 1)),
-}
-"""A limit while the server is away. A share is at least one: a limit that cannot be divided is exceeded, not closed."""
 
 
 class RedisState:
@@ -79,8 +72,7 @@ class RedisState:
         """This process' own view: rests as far as they are known here, and the counters while the server is away."""
         self._lock = Lock()
         self._mailboxes: dict[Link, Mailbox] = {}
-        self._unsent: deque[Post] = deque(maxlen=MOST)
-        """Posts for which no loop was at hand; the next one tells them."""
+        self._unsent = Unsent()
         self._held: dict[str, Mailbox] = {}
         self._held_near: set[str] = set()
         """The reservations that were granted in the server's place."""
@@ -171,13 +163,13 @@ class RedisState:
     @property
     def lost(self) -> int:
         """How many posts were given up, because the server was away for too long or refused them."""
-        return sum(mailbox.lost for mailbox in self._mailboxes.values())
+        return self._unsent.lost + sum(mailbox.lost for mailbox in self._mailboxes.values())
 
     def leave_to_parent(self) -> None:
         """In a forked child: connections, posts and reservations are the parent's."""
         self._lock = Lock()
         self._mailboxes.clear()
-        self._unsent.clear()
+        self._unsent = Unsent()
         self._held.clear()
         self._held_near.clear()
         self._name = token_hex(8)
@@ -207,17 +199,22 @@ class RedisState:
             mailbox.loop.call_soon(self.on_emptied)
 
     async def _without(self, groups: tuple[Sequence[Claim], ...], target: str | None) -> Granted | Refusal:
-        limit_of = _LIMITS.get(self._fail)
-        if limit_of is None:
+        """What is granted in the server's place. Who claims nothing asks only whether the target rests."""
+        if self._fail == "closed" and any(groups):
             return Refusal(why="unreachable", retry_after=KNOCK_SECONDS)
         near = [
-            [Claim(replace(bucket, limit=limit_of(bucket.limit, self._replicas)), amount) for bucket, amount in claims]
+            [Claim(replace(bucket, limit=self._limit_without(bucket.limit)), amount) for bucket, amount in claims]
             for claims in groups
         ]
         verdict = await self._near.reserve(*near, target=target)
         if isinstance(verdict, Granted):
             self._held_near.update(reservation.id for reservation in verdict.reservations)
         return verdict
+
+    def _limit_without(self, whole: int) -> int:
+        """This process' own while the server is away. A share is at least one: a limit that cannot be divided is
+        exceeded, not closed."""
+        return max(whole // self._replicas, min(whole, 1)) if self._fail == "share" else ENDLESS
 
     def _mailbox(self) -> Mailbox:
         """The running loop's."""
@@ -226,12 +223,10 @@ class RedisState:
         if mailbox is None:
             with self._lock:
                 for other in [other for other in self._mailboxes.values() if other.loop.is_closed()]:
-                    self._unsent.extend(other.unsent())
-                    del self._mailboxes[other.link]
+                    self._unsent.take_over(self._mailboxes.pop(other.link))
                 mailbox = self._mailboxes[link] = Mailbox(link, self._script, self._clock, self._lease)
             link.on_end.append(partial(_ended, self._mailboxes, self._unsent, link))
-            while self._unsent:
-                mailbox.post(*self._unsent.popleft())
+            self._unsent.hand_over(mailbox)
         return mailbox
 
     def _post(self, *post: Any) -> None:
@@ -250,15 +245,15 @@ class RedisState:
                 return
             except RuntimeError:  # that loop is closed
                 continue
-        self._unsent.append(post)
+        self._unsent.add(post)
 
     def _release(self, mailbox: Mailbox, names: Sequence[str]) -> None:
         for name in names:
             mailbox.post("settle", name, 0, RELEASED, ())
 
 
-async def _ended(mailboxes: dict[Link, Mailbox], unsent: deque[Post], link: Link) -> None:
+async def _ended(mailboxes: dict[Link, Mailbox], unsent: Unsent, link: Link) -> None:
     """A loop ends: what it could not tell is told by another."""
     mailbox = mailboxes.pop(link, None)
     if mailbox is not None:
-        unsent.extend(mailbox.unsent())
+        unsent.take_over(mailbox)

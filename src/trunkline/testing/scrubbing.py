@@ -100,15 +100,8 @@ class Scrubber:
         return clean
 
     def _spans(self, body: bytes) -> list[tuple[int, int]]:
-        """Where keys stand, in order, none over another."""
-        found = sorted(match.span("key") for look in self._looks for match in look.finditer(body))
-        spans: list[tuple[int, int]] = []
-        for begin, end in found:
-            if spans and begin < spans[-1][1]:
-                spans[-1] = (spans[-1][0], max(spans[-1][1], end))
-            else:
-                spans.append((begin, end))
-        return spans
+        """Where keys stand, in order; some may lie over others."""
+        return sorted(match.span("key") for look in self._looks for match in look.finditer(body))
 
 
 def _without(body: bytes, begin: int, end: int, spans: list[tuple[int, int]]) -> Iterator[bytes]:
@@ -119,7 +112,7 @@ def _without(body: bytes, begin: int, end: int, spans: list[tuple[int, int]]) ->
         yield body[begin : max(begin, first)]
         if first >= begin:
             yield MASK.encode()
-        begin = min(last, end)
+        begin = last
     yield body[begin:end]
 
 
@@ -129,9 +122,7 @@ def _keys_of(request: Sending) -> Iterator[str]:
         if name.lower() == "cookie":
             yield from (pair.partition("=")[2].strip() for pair in value.split(";"))
         elif _NAMES.search(name):
-            words = value.split()
-            if len(words) <= 2:  # a scheme and a key, or a key; more words are a signature, which opens nothing again
-                yield from words[-1:]
+            yield from value.split()[-1:]  # what stands before it is a scheme
     for name, value in _PARAMETER.findall(request.url):
         if _NAMES.search(name):
             yield unquote(value)

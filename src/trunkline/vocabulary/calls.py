@@ -10,16 +10,17 @@ import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from copy import copy
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from .decisions import Attempt, Considered, Decision, OutcomeKind
 from .errors import TrunklineError
 from .events import Event
 from .replies import AnyReply, Loss
 from .requests import AnyRequest, Operation, Words
-from .routes import Decision, Route, Target
+from .routes import Route, Target
 from .rules import Rules
 from .tools import ResponseFormat
 from .usage import Cost, Usage
@@ -49,41 +50,6 @@ class Clock(Protocol):
         ...
 
 
-OutcomeKind = Literal["finished", "cut", "cancelled", "error"]
-"""How an attempt, an answer or a call ended."""
-
-
-class Attempt(Struct, kw_only=True, omit_defaults=True):
-    """One try at one target: what it cost in time and money, and why it failed."""
-
-    id: str
-    target: str
-    provider: str | None = None
-    started: float
-    """Seconds since 1970."""
-    seconds: float | None = None
-    """Until it failed, or until its answer had ended."""
-    waited: float = 0.0
-    """Seconds that the call waited before it: for a limit, or because a retry is not made at once."""
-    first_content: float | None = None
-    """Seconds from its start to the first content of a stream."""
-    outcome: OutcomeKind | None = None
-    """None while it is under way."""
-    error: str | None = None
-    """The kind of its error; None for the attempt that answered."""
-    status: int | None = None
-    finish: str | None = None
-    request_id: str | None = None
-    hedge: bool = False
-    """It was sent because an earlier one was slow."""
-    usage: Usage | None = None
-    tier: str | None = None
-    cost: Cost | None = None
-    """US dollars; None where usage or price are unknown."""
-    priced: str | None = None
-    """The day of the price."""
-
-
 class Call:
     """A request on its way: what is asked, of whom, under which rules, and what has been tried."""
 
@@ -94,6 +60,7 @@ class Call:
         "deadline",
         "decision",
         "id",
+        "keep",
         "model",
         "operation",
         "route",
@@ -139,6 +106,8 @@ class Call:
         """What stands behind the name; None: its one target."""
         self.decision: Decision | None = None
         """How its target was found."""
+        self.keep = False
+        """The bytes of its answer are wanted when it has ended (`Answer.kept`)."""
         self._request = request
         self._read = read
 
@@ -149,6 +118,18 @@ class Call:
             assert self.words is not None and self._read is not None, "a call has a request or words to read"
             self._request = self._read(self.words)
         return self._request
+
+    @property
+    def decided(self) -> Decision:
+        """How its target was found, with every attempt that was made."""
+        decision = self.decision
+        if decision is None:
+            name = self.target.name
+            decision = self.decision = Decision(
+                route=self.model, strategy="ordered", considered=[Considered(target=name, entry=self.model)]
+            )
+        decision.attempts = self.attempts
+        return decision
 
     def asking(self, request: AnyRequest) -> Call:
         """The same call, with the same attempts and deadline, that asks something else."""
@@ -165,6 +146,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     finish: str | None = None
     tier: str | None = None
     """The service tier that served it, in the provider's word; None for the standard one."""
+    made: tuple[str, ...] = ()
+    """What lives on at the provider, by the names that a later call may use."""
     error: TrunklineError | None = None
 
 
@@ -186,6 +169,7 @@ class Answer:
         "events",
         "first_content",
         "headers",
+        "kept",
         "loss",
         "outcome",
         "passes",
@@ -231,6 +215,8 @@ class Answer:
         """An open stream, as lists of events: one list for each piece that came from the network."""
         self.chunks = chunks
         """An open stream in the caller's own dialect, as bytes that end at event boundaries."""
+        self.kept: list[bytes] | None = None
+        """The bytes of a stream as they came, where the call wants them (`Call.keep`)."""
         self.release = release
         """Gives the connection up, at once; safe to call again and from `on_end`."""
         self.first_content: float | None = None

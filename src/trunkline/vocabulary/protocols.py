@@ -49,6 +49,8 @@ class Seen(NamedTuple):
     finish: str | None = None
     tier: str | None = None
     """The service tier that served it, in the provider's word; it decides the price."""
+    made: tuple[str, ...] = ()
+    """What lives on at the provider: the names of a stored answer and of its sealed reasoning."""
 
 
 class Dialect(Protocol):
@@ -148,6 +150,9 @@ class Tap(Protocol):
     finish: str | None
     tier: str | None
     """The service tier that serves it."""
+
+    made: tuple[str, ...]
+    """What lives on at the provider (`Seen.made`)."""
 
     @property
     def usage(self) -> Usage | None:

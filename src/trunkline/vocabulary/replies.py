@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from .decisions import Decision
 from .events import (
     OPENAI_FINISH,
     ArgumentsDelta,
@@ -109,6 +110,8 @@ class _Answered(Struct, OpenAIShape, omit_defaults=True, kw_only=True):
     """What could not be said to the target, field by field."""
     seconds: float | None = None
     """From the call to the last byte."""
+    route: Decision | None = None
+    """How its target was found, and what was tried."""
     body: bytes | None = None
     """The provider's body as it came; None for a stream."""
 

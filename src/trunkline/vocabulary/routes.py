@@ -1,4 +1,4 @@
-"""Routes: where the calls to a name may go, and what was decided for one of them.
+"""Routes: where the calls to a name may go.
 
 A route is entries in order; an entry is a pool of targets that do the same, and how one of them is chosen. A name that
 stands for one target is a route of one entry with one member.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from .buckets import Bucket
 from .secret import Credential, Secret
@@ -56,7 +57,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     """What the strategy is told (`by-complexity`: which target for which kind)."""
 
 
-class Route(Struct, frozen=True, kw_only=True):
+class Route(Struct, frozen=True, kw_only=True, dict=True):
     """What stands behind a name: entries in order, and other ones for what the first cannot do."""
 
     name: str
@@ -69,26 +70,22 @@ class Route(Struct, frozen=True, kw_only=True):
     max_cost: Decimal | None = None
     """US dollars that a call may cost at the most: dearer targets are left out."""
 
+    @cached_property
+    def pools(self) -> tuple[Entry, ...]:
+        """All its entries, those for special cases too."""
+        return (*self.entries, *self.on_context_window, *self.on_content_policy)
 
-class Considered(Struct, omit_defaults=True):
-    """A target that a call might have gone to."""
+    @cached_property
+    def several(self) -> bool:
+        """Whether more than one target may answer."""
+        return sum(len(entry.members) for entry in self.pools) > 1
 
-    target: str
-    entry: str
-    why: str | None = None
-    """Why it was not asked when its turn came; None where it was a candidate."""
-    score: float | None = None
-    """What its strategy compares, the least first."""
+    @cached_property
+    def counted(self) -> bool:
+        """Whether limits or budgets of its targets count its calls."""
+        return any(member.target.buckets for entry in self.pools for member in entry.members)
 
-
-class Decision(Struct, omit_defaults=True, kw_only=True):
-    """How a call found its target: the same in `reply.route`, the gateway's header, the log and `trunkline explain`."""
-
-    route: str
-    strategy: str
-    """That of the entry which was chosen from last."""
-    considered: list[Considered] = field(default_factory=list[Considered])
-    because: str | None = None
-    """What the strategy saw in the request (its complexity, its prefix, its pin)."""
-    waited: float = 0.0
-    """Seconds that the call waited for limits and before retries."""
+    @cached_property
+    def strategies(self) -> frozenset[str]:
+        """How targets are chosen somewhere in it."""
+        return frozenset(entry.strategy for entry in self.pools)

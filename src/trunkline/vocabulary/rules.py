@@ -93,5 +93,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     extra_headers: Mapping[str, str] = {}
     extra_body: Mapping[str, Any] = {}
     on_unsupported: Unsupported | None = None
+    explain: bool = False
+    """The gateway tells in a header how the target was found."""
     traceparent: str | None = None
     """The caller's trace (W3C), passed on to the provider."""

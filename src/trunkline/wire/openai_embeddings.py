@@ -20,6 +20,7 @@ from .grammar.fields import an_object, array_at, as_array, as_object, text_at, w
 from .grammar.vectors import packed as pack
 from .grammar.vectors import vector_of
 from .openai_chat import error_from_wire, error_to_wire
+from .openai_chat.errors import hidden_error
 
 name: Literal["openai_embeddings"] = "openai_embeddings"
 operation: Operation = "embeddings"
@@ -76,6 +77,8 @@ def request_to_wire(request: EmbeddingRequest, facts: Facts) -> Written:
 def reply_from_wire(body: Json) -> EmbeddingReply:
     """Read vectors, plain or base64, in the order of the input whatever order they came in."""
     body = {key: value for key, value in body.items() if value is not None}
+    if "data" not in body and "error" in body:
+        raise hidden_error(body)
     try:
         entries = [as_object(entry, "data[]") for entry in array_at(body, "data")]
         entries.sort(key=lambda entry: entry.get("index") or 0)

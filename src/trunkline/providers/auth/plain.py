@@ -38,11 +38,13 @@ def query(name: str) -> Auth:
             return bearer(sending, key)
         mark = "&" if "?" in sending.url else "?"
         url = f"{sending.url}{mark}{name}={quote(key.reveal(), safe='/[]')}"  # brackets: `[key]` stays readable
-        return Sending(sending.method, url, sending.headers, sending.body, sending.keep_alive)
+        return Sending(sending.method, url, sending.headers, sending.body, sending.keep_alive, sending.connect)
 
     return shown
 
 
 def with_headers(sending: Sending, headers: Mapping[str, str]) -> Sending:
     """The request with these headers, where it does not have them yet."""
-    return Sending(sending.method, sending.url, {**headers, **sending.headers}, sending.body, sending.keep_alive)
+    return Sending(
+        sending.method, sending.url, {**headers, **sending.headers}, sending.body, sending.keep_alive, sending.connect
+    )

@@ -175,8 +175,13 @@ class _Response:
             raise _translated(error, self._url) from error
 
     async def more(self) -> bytes | None:
+        content = self._response.content
+        if content.exception() is not None:  # it would not give us any more what had come before the connection broke
+            left = content._read_nowait(-1)  # pyright: ignore[reportPrivateUsage]
+            if left:
+                return left
         try:
-            return await self._response.content.readany() or None
+            return await content.readany() or None
         except _FAILURES as error:
             raise _translated(error, self._url) from error
 

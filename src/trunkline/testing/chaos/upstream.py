@@ -72,17 +72,20 @@ class ChaosUpstream(Upstream[ChaosServed]):
         self.served: deque[ChaosServed] = deque(maxlen=kept)
         self.count = 0
         """How many requests have come."""
+        self.refused = 0
+        """How many connections were turned away before that."""
         self._choices = mixed(mix, seed) if mix else scripted(faults)
         self._latencies = latencies(latency, tail, seed)
         self._saying = Saying.of(text, events)
         self._gap = gap
-        self._each = each
+        self.each = each
 
     def admits(self) -> bool:
         """A connection is refused where it is certain what its first request is to meet."""
         if not self._choices.see().at_accept:
             return True
         self._choices.take()
+        self.refused += 1
         return False
 
     def tell(self, asked: ChaosServed) -> Told:
@@ -92,8 +95,8 @@ class ChaosUpstream(Upstream[ChaosServed]):
         wish, place = asked.headers.get(HEADER), place_of(asked.path)
         asked.headers, asked.path = shown_headers(asked.headers), shown_url(asked.path)
         told = self._told(asked, wish, place)
-        if self._each is not None:
-            self._each(asked)
+        if self.each is not None:
+            self.each(asked)
         return told
 
     def _told(self, asked: ChaosServed, wish: str | None, place: Place | None) -> Told:
@@ -118,9 +121,7 @@ class ChaosUpstream(Upstream[ChaosServed]):
     def _answer(self, request: Asked, choice: Chosen) -> Told:
         wall = self.clock.wall()
         draft = Draft(request, self._saying, Mark(f"chaos-{self.count:08}", int(wall)), wall)
-        draft.delay = next(self._latencies)
-        if draft.streams:
-            draft.gap = self._gap
+        draft.delay, draft.gap = next(self._latencies), self._gap
         choice.commit(draft)
         return draft.told()
 

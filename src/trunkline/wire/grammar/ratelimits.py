@@ -18,6 +18,7 @@ FAMILIES = (
 )
 WHAT = ("requests", "tokens", "input-tokens", "output-tokens")
 PLAIN = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")  # OpenRouter, GitHub Models
+_NAMES = (*(tuple(form.format(what) for form in family) for family in FAMILIES for what in WHAT), PLAIN)
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -36,10 +37,9 @@ class Room(NamedTuple):
 
 def rooms(headers: Mapping[str, str], wall: float | None = None) -> Iterator[Room]:
     """The limits that the headers name. Dates count from the server's own clock if it sends one, else from `wall`."""
-    names = [tuple(form.format(what) for form in family) for family in FAMILIES for what in WHAT]
-    for limit, remaining, reset in (*names, PLAIN):
+    for limit, remaining, reset in _NAMES:
         if remaining in headers or reset in headers:
-            seconds = _span(headers.get(reset), _server(headers, wall))
+            seconds = _span(headers.get(reset), headers, wall)
             yield Room(_number(headers.get(limit)), _number(headers.get(remaining)), seconds)
 
 
@@ -63,7 +63,7 @@ def headroom(headers: Mapping[str, str], wall: float) -> tuple[float, float] | N
     return share, min(60.0, seconds) if seconds is not None else 60.0
 
 
-def _span(text: str | None, server: float | None) -> float | None:
+def _span(text: str | None, headers: Mapping[str, str], wall: float | None) -> float | None:
     """Seconds: `1s`, `6m0s`, `120ms`, a number of seconds, or a date."""
     if text is None:
         return None
@@ -79,6 +79,7 @@ def _span(text: str | None, server: float | None) -> float | None:
             at = datetime.fromisoformat(text).timestamp()
         except ValueError:
             return None
+    server = _server(headers, wall)
     return max(0.0, at - server) if server is not None else None
 
 

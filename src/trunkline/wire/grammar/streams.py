@@ -121,6 +121,7 @@ class StreamWatcher:
         self.ended = False
         self.finish: str | None = None
         self.tier: str | None = None
+        self.made: tuple[str, ...] = ()
         self._decoder = decoder
         self._cutter = cutter or Frames()
         self._usage: Usage | None = None

@@ -507,7 +507,8 @@ class ResponsesTap(StreamWatcher):
             last = Terminal()
         if last.type in _ENDS:
             told = seen(last.response)
-            self._usage, self.finish, self.tier, self.ended = told.usage, told.finish, told.tier, True
+            self._usage, self.finish, self.tier, self.made = told
+            self.ended = True
         elif last.type in _BREAKS:
             raise _error_in(msgspec.json.decode(data))
         return self.ended

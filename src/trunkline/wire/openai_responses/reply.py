@@ -288,6 +288,7 @@ _SAYABLE = frozenset({Text, Refusal, Thinking, ToolCall})
 class Glance(Struct, frozen=True):
     """A response, as far as one must see it that passes through."""
 
+    id: str | None = None
     status: str | None = None
     incomplete_details: Json | None = None
     output: tuple[_ItemGlance, ...] = ()
@@ -298,6 +299,7 @@ class Glance(Struct, frozen=True):
 
 class _ItemGlance(Struct, frozen=True):
     type: str | None = None
+    id: str | None = None
     call_id: str | None = None
 
 
@@ -319,7 +321,9 @@ def seen(glanced: Glance) -> Seen:
     usage = usage_from_wire(glanced.usage) if glanced.usage else None
     output = [{"type": item.type, "call_id": item.call_id} for item in glanced.output]
     reason = _reason({"incomplete_details": glanced.incomplete_details})
-    return Seen(usage, _finish(glanced.status, reason, waits(output)), glanced.service_tier)
+    sealed = (item.id for item in glanced.output if item.type == "reasoning")
+    made = tuple(name for name in (glanced.id, *sealed) if name)
+    return Seen(usage, _finish(glanced.status, reason, waits(output)), glanced.service_tier, made)
 
 
 class Terminal(Struct, frozen=True):

@@ -1,0 +1,88 @@
+"""Race: an attempt that is slow gets a rival; who has content first wins, and the other is cancelled.
+
+Owns the cancelling. The first attempt runs in the caller's own task, so a race that never begins costs a timer. Who the
+rival is, and after how long it starts, is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from trunkline.vocabulary.calls import Answer, Clock
+from trunkline.vocabulary.errors import TrunklineError
+
+Runner = Coroutine[Any, Any, Answer]
+Rival = Coroutine[Any, Any, Answer | None]
+
+
+async def raced(first: Runner, rival: Callable[[], Rival], delay: float, clock: Clock) -> Answer:
+    """The answer of `first`, or of what `rival()` starts after `delay` seconds, whichever comes first. The rival has no
+    errors: None says that it has no answer. Where neither answers, the first one's error is raised."""
+    race = _Race(rival)
+    stop = clock.alarm(clock.now() + delay, race.begin)
+    try:
+        return await race.run(first)
+    finally:
+        stop()
+        await race.end()
+
+
+class _Race:
+    """One attempt and its rival."""
+
+    __slots__ = ("_lost", "_me", "_rival", "_running", "_start")
+
+    def __init__(self, start: Callable[[], Rival]) -> None:
+        self._start = start
+        self._me = asyncio.current_task()
+        self._rival: asyncio.Task[Answer | None] | None = None
+        self._running = True
+        """Nobody has won yet."""
+        self._lost = False
+        """The rival has overtaken the first attempt, and cancelled it."""
+
+    async def run(self, first: Runner) -> Answer:
+        try:
+            answer = await first
+        except asyncio.CancelledError:
+            if not self._lost or self._me is None or self._me.uncancel() > 0:  # the caller has left
+                raise
+            return self._won()
+        except TrunklineError:
+            self._running = False
+            if self._rival is None or await self._rival is None:
+                raise
+            return self._won()
+        self._running = False
+        return answer
+
+    def begin(self) -> None:
+        """The first attempt is slow."""
+        if self._running:
+            self._rival = asyncio.ensure_future(self._start())
+            self._rival.add_done_callback(self._arrived)
+
+    async def end(self) -> None:
+        """Nobody runs any more; an answer that nobody wants is given up."""
+        rival, self._running = self._rival, False
+        if rival is None:
+            return
+        rival.cancel()
+        answer = (await asyncio.gather(rival, return_exceptions=True))[0]
+        if isinstance(answer, Answer):
+            answer.abandon()
+
+    def _arrived(self, rival: asyncio.Task[Answer | None]) -> None:
+        if self._running and not rival.cancelled() and rival.exception() is None and rival.result() is not None:
+            self._running, self._lost = False, True
+            if self._me is not None:
+                self._me.cancel()
+
+    def _won(self) -> Answer:
+        """The rival's answer: from here on it is the caller's."""
+        assert self._rival is not None
+        answer, self._rival = self._rival.result(), None
+        assert answer is not None
+        return answer

@@ -1,0 +1,202 @@
+"""Hedging: a second target for a slow first one, the race, and when it is off."""
+
+import asyncio
+
+import pytest
+from course import OK, USED, Course, Said, bucket, entry, route, target, turns
+
+from trunkline.policies.hedge import delay_before_hedge
+from trunkline.state.figures import Board
+from trunkline.vocabulary.errors import AllTargetsFailed, InvalidRequestError, ServiceError
+from trunkline.vocabulary.rules import Hedge
+from trunkline.vocabulary.usage import Usage
+
+pytestmark = pytest.mark.anyio
+NOW = 1000.0
+AFTER = {"hedge": Hedge(after=1.0)}
+
+
+def board(*seconds, failures=0, calls=100, hedged=0):
+    made = Board()
+    for one in seconds:
+        made["a"].succeeded(NOW, one)
+    for _ in range(failures):
+        made["a"].failed(NOW, 1.0)
+    made.calls.add(calls, NOW)
+    made.hedged.add(hedged, NOW)
+    return made
+
+
+# --- when -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_delay_is_what_most_answers_needed():
+    assert delay_before_hedge(Hedge(), "a", board(*[1.0] * 95, *[9.0] * 5), NOW) == 9.0
+    assert delay_before_hedge(Hedge(), "a", board(*[1.0] * 97, *[9.0] * 3), NOW) == 1.0
+
+
+def test_until_there_are_answers_to_go_by_nothing_is_hedged_unless_the_delay_is_said():
+    assert delay_before_hedge(Hedge(), "a", board(*[1.0] * 19), NOW) is None
+    assert delay_before_hedge(Hedge(after=0.5), "a", board(), NOW) == 0.5
+    assert delay_before_hedge(Hedge(after=0.0001), "a", board(), NOW) == 0.02
+
+
+def test_no_more_than_a_share_of_the_calls_is_hedged():
+    assert delay_before_hedge(Hedge(after=1, share=0.1), "a", board(calls=100, hedged=9), NOW) == 1
+    assert delay_before_hedge(Hedge(after=1, share=0.1), "a", board(calls=100, hedged=10), NOW) is None
+    assert delay_before_hedge(Hedge(after=1, share=0.1), "a", board(calls=100, hedged=10), NOW + 70) == 1  # long ago
+    assert delay_before_hedge(Hedge(after=1, share=0), "a", board(), NOW) is None
+
+
+def test_a_target_in_trouble_is_not_helped_by_more_work():
+    assert delay_before_hedge(Hedge(after=1), "a", board(*[1.0] * 90, failures=10), NOW) == 1
+    assert delay_before_hedge(Hedge(after=1), "a", board(*[1.0] * 90, failures=11), NOW) is None
+
+
+# --- the race ---------------------------------------------------------------------------------------------------------
+
+
+class Race:
+    """One call to `a`, and `b` after a second."""
+
+    def __init__(self, a, b, *, on=None, **rules):
+        self.course = Course(prices={"a": "1", "b": "1"})
+        self.course.script = {"a": [a], "b": [b]}
+        self.call = self.course.call(on or route(entry("a", "b")), **{**AFTER, **rules})
+        self.task = asyncio.create_task(self.course.run(self.call))
+
+    async def passes(self, *seconds):
+        for one in seconds:
+            await turns()
+            self.course.clock.advance(one)
+        await turns()
+
+    @property
+    def told(self):
+        return [(one.target, one.outcome, one.hedge) for one in self.call.attempts]
+
+
+async def test_who_answers_in_time_has_no_rival():
+    race = Race(Said(after=0.9), OK)
+    await race.passes(0.9, 5)
+    await race.task
+    assert race.told == [("a", "finished", False)]
+
+
+async def test_the_rival_of_a_slow_one_wins_and_the_slow_one_is_cancelled():
+    race = Race(Said(after=9), Said(after=0.5))
+    await race.passes(1, 0.5)
+    answer = await race.task
+    assert (answer.target.name, race.call.target.name) == ("b", "b")
+    assert race.told == [("a", "cancelled", False), ("b", "finished", True)]
+    assert race.course.running == {"a": 0, "b": 0}
+
+
+async def test_the_slow_one_may_win_yet():
+    race = Race(Said(after=1.2), Said(after=9))
+    await race.passes(1, 0.2)
+    assert (await race.task).target.name == "a"
+    assert race.told == [("a", "finished", False), ("b", "cancelled", True)]
+
+
+async def test_the_loser_is_paid_for_by_estimate():
+    race = Race(Said(after=9), OK)
+    await race.passes(1)
+    await race.task
+    lost, won = race.call.attempts
+    assert (lost.usage.estimated, won.usage) == (True, USED)
+    assert race.call.decided.cost == lost.usage.total_tokens + USED.total_tokens
+
+
+async def test_a_loser_gives_its_slot_back():
+    own = bucket("target:a", "slots", 3)
+    race = Race(Said(after=9), OK, on=route(entry(target("a", own), "b")))
+    await race.passes(1)
+    await race.task
+    assert await race.course.free(own) == 3
+
+
+async def test_a_loser_that_answers_in_the_same_moment_is_abandoned():
+    race = Race(Said(after=2, stream=True), Said(after=1), stream=True)
+    await race.passes(1, 1)
+    answer = await race.task
+    (other,) = [one for one in race.course.answers if one is not answer] or [None]
+    assert other is None or other.outcome.kind == "cancelled"
+    assert answer.outcome is None
+    answer.abandon()
+    assert [race.course.board[name].in_flight for name in "ab"] == [0, 0]
+
+
+async def test_one_that_fails_leaves_the_race_to_the_other():
+    race = Race(Said(after=1.5, error=ServiceError("no")), Said(after=2))
+    await race.passes(1, 0.5)
+    assert not race.task.done()
+    await race.passes(1.5)
+    assert (await race.task).target.name == "b"
+
+
+async def test_when_both_fail_both_are_named():
+    race = Race(Said(after=1.5, error=ServiceError("no")), Said(after=1, error=ServiceError("neither")))
+    await race.passes(1, 0.5, 0.5)
+    with pytest.raises(AllTargetsFailed) as caught:
+        await race.task
+    assert {str(cause) for cause in caught.value.causes} == {"no", "neither"}
+
+
+async def test_a_first_that_fails_before_the_delay_is_just_retried_elsewhere():
+    race = Race(Said(after=0.5, error=ServiceError("no")), OK)
+    await race.passes(0.5)
+    assert (await race.task).target.name == "b"
+    assert race.told == [("a", "error", False), ("b", "finished", False)]
+
+
+async def test_a_rival_that_fails_leaves_the_race_to_the_first():
+    race = Race(Said(after=3), Said(error=InvalidRequestError("not for me")))
+    await race.passes(1, 2)
+    assert (await race.task).target.name == "a"
+    assert race.told == [("a", "finished", False), ("b", "error", True)]
+
+
+async def test_nobody_to_race_with_is_no_race():
+    race = Race(Said(after=5), OK, on=route(entry("a")))
+    await race.passes(1, 4)
+    await race.task
+    assert race.told == [("a", "finished", False)]
+    assert race.course.board.hedged.sum(race.course.clock.now()) == 0
+
+
+async def test_the_most_attempts_hold_for_rivals_too():
+    race = Race(Said(after=5), OK, attempts=1)
+    await race.passes(1, 4)
+    await race.task
+    assert race.told == [("a", "finished", False)]
+
+
+async def test_a_caller_who_leaves_cancels_both():
+    race = Race(Said(after=9), Said(after=9))
+    await race.passes(1, 1)
+    race.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await race.task
+    assert race.told == [("a", "cancelled", False), ("b", "cancelled", True)]
+    assert race.course.running == {"a": 0, "b": 0}
+    assert [race.course.board[name].in_flight for name in "ab"] == [0, 0]
+
+
+async def test_without_the_rule_nobody_is_hedged():
+    race = Race(Said(after=50, usage=Usage(input=1)), OK, hedge=None)
+    await race.passes(1, 49)
+    await race.task
+    assert race.told == [("a", "finished", False)]
+
+
+async def test_the_share_is_kept_though_many_wait_for_the_same_moment():
+    course = Course()
+    course.script = {"a": [Said(after=9)], "b": [Said(after=9)]}
+    calls = [asyncio.create_task(course.ask(route(entry("a", "b")), hedge=Hedge(after=1.0))) for _ in range(50)]
+    await turns(100)
+    course.clock.advance(1)
+    await turns(100)
+    assert course.asked.count("b") == 5
+    course.clock.advance(9)
+    await asyncio.gather(*calls)
