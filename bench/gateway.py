@@ -74,17 +74,39 @@ class Gateway:
 
 
 class Trunkline(Gateway):
-    """Ourselves, one worker."""
+    """Ourselves, one worker, with the ledger."""
+
+    def config(self) -> dict:
+        return {"targets": {name: {**OURS, "base_url": base} for name, base in self.addresses().items()}}
+
+    def addresses(self) -> dict[str, str]:
+        return {"bench": f"{self.upstream}/v1", "paced": f"{self.upstream}/paced/v1"}
 
     def command(self, port: int) -> list[str]:
-        config = self.scratch / "trunkline.yaml"
-        targets = {
-            name: {"model": "openai/gpt-4o-mini", "base_url": base, "api_key": "sk-upstream"}
-            for name, base in (("bench", f"{self.upstream}/v1"), ("paced", f"{self.upstream}/paced/v1"))
-        }
-        config.write_text(json.dumps({"targets": targets}))
+        config = self.scratch / f"{type(self).__name__}.yaml"
+        ledger = str(self.scratch / f"{type(self).__name__}.ledger")
+        config.write_text(json.dumps({**self.config(), "ledger": ledger}))
         program = str(ENVIRONMENTS / "gateway" / "bin" / "trunkline")
         return [program, "serve", "--port", str(port), "--config", str(config)]
+
+
+class Policies(Trunkline):
+    """Ourselves with everything that can be said of a call: `policies.json`."""
+
+    def config(self) -> dict:
+        said = json.loads((BENCH / "policies.json").read_text())
+        route, targets = said["routes"]["bench"], said["targets"]
+        pools = ("targets", "fallbacks")
+        made = {
+            name: {**route, **{pool: [f"{name} {each}" for each in route[pool]] for pool in pools}}
+            for name in self.addresses()
+        }
+        named = {
+            f"{name} {each}": {**target, **OURS, "base_url": base}
+            for name, base in self.addresses().items()
+            for each, target in targets.items()
+        }
+        return {**said, "targets": named, "routes": made}
 
 
 class PassThrough(Gateway):
@@ -97,6 +119,9 @@ class PassThrough(Gateway):
 
     def path(self, path: str, model: str) -> str:
         return f"/paced{path}" if model == "paced" else path
+
+
+OURS = {"model": "openai/gpt-4o-mini", "api_key": "sk-upstream"}
 
 
 class LiteLLM(Gateway):
@@ -131,7 +156,12 @@ class LiteLLM(Gateway):
         return [program, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
 
 
-CONTESTANTS = {"uvicorn + aiohttp, passing bytes": PassThrough, "**trunkline**": Trunkline, "LiteLLM proxy": LiteLLM}
+CONTESTANTS = {
+    "uvicorn + aiohttp, passing bytes": PassThrough,
+    "**trunkline**": Trunkline,
+    "**trunkline**, all policies": Policies,
+    "LiteLLM proxy": LiteLLM,
+}
 SLOW_STARTS = 2
 """How often the LiteLLM proxy is started beside the start for the requests: it takes seconds."""
 

@@ -8,6 +8,7 @@ from rig import MEASURED, Running, python_of
 DRIVERS = {
     "aiohttp + json, by hand": ("core", "with_aiohttp"),
     "**trunkline**": ("core", "with_trunkline"),
+    "**trunkline**, all policies": ("core", "with_trunkline_policies"),
     "**trunkline**, sync": ("core", "with_trunkline_sync"),
     "**trunkline**, Anthropic's dialect": ("core", "with_trunkline_anthropic"),
     "openai": ("openai", "with_openai"),
@@ -43,9 +44,14 @@ def calls(upstream: str, scratch: Path, *, repetitions: int, seconds: float) -> 
     return table
 
 
-def door(table: Table) -> str:
-    """What the synchronous door adds to a call and to an event."""
-    added = [
-        table.value("**trunkline**, sync", column) - table.value("**trunkline**", column) for column in (CALL, EVENT)
-    ]
-    return f"The sync door adds {added[0]:.0f} µs to a call and {added[1]:.1f} µs to a streamed event.\n"
+def added(table: Table) -> str:
+    """What the synchronous door and the policies add to a call and to an event."""
+    told = {"The sync door adds": "sync", "All policies add": "all policies"}
+    return "".join(
+        f"{what} {_more(table, row, CALL):.0f} µs to a call, {_more(table, row, EVENT):.1f} µs to a streamed event.\n"
+        for what, row in told.items()
+    )
+
+
+def _more(table: Table, row: str, column: str) -> float:
+    return table.value(f"**trunkline**, {row}", column) - table.value("**trunkline**", column)

@@ -64,7 +64,7 @@ def measured(sections: list[str], effort: dict) -> str:
         timed = {"repetitions": effort["repetitions"], "seconds": effort["seconds"]}
         if "library" in sections:
             table = library.calls(upstream, scratch, **timed)
-            note(table.markdown(), library.door(table))
+            note(table.markdown(), library.added(table))
         if "wire" in sections:
             note(wire.conversations(repetitions=effort["repetitions"]).markdown())
         if "gateway" in sections:

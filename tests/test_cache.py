@@ -6,14 +6,20 @@ import msgspec
 import pytest
 
 from samples import chat, chunks, message, message_events, vectors
-from trunkline import AsyncClient, CutOff, ResponseParseError, ServiceError
+from trunkline import AsyncClient, CutOff, LimitError, ResponseParseError, ServiceError
+from trunkline.policies.cache import key_of
 from trunkline.runtime import Runtime
 from trunkline.state.caches import DiskCache
 from trunkline.testing import FakeClock, FakeUpstream, Told, reply, stream
+from trunkline.vocabulary.calls import Call
+from trunkline.vocabulary.routes import Target
+from trunkline.vocabulary.rules import Rules
+from trunkline.wire.registry import CHAT
 
 pytestmark = pytest.mark.anyio
 
 SSE = {"content-type": "text/event-stream"}
+FORM = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
 def client(upstream, store=None, **config):
@@ -79,6 +85,63 @@ async def test_what_differs_in_anything_is_another_question(other):
         await line.complete("Hello", cache=True)
         await line.complete("Hello", cache=True, **other)
     assert len(upstream.served) == 2
+
+
+@pytest.mark.parametrize(
+    ("tags", "asked"),
+    [(["job-7"], 1), (["eu"], 2), (["complexity:reasoning"], 2)],
+    ids=["a note", "a target's", "a kind"],
+)
+async def test_tags_make_another_question_where_they_decide_who_is_asked(tags, asked):
+    targets = {"eu": {"model": "openai/gpt-4o", "tags": ["eu"]}, "any": {"model": "openai/gpt-4o-mini"}}
+    config = {"targets": targets, "routes": {"r": {"targets": ["eu", "any"]}}, "model": "r"}
+    async with FakeUpstream([reply(200, chat())]) as upstream, client(upstream, **config) as line:
+        await line.complete("Hello", cache=True)
+        await line.complete("Hello", cache=True, tags=tags)
+    assert len(upstream.served) == asked
+
+
+HELLO = {"role": "user", "content": "Hello"}
+SAME_WORDS = {
+    "openai_chat": {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, HELLO], "max_tokens": 9},
+    "anthropic_messages": {"model": "m", "system": "Be brief.", "messages": [HELLO], "max_tokens": 9},
+    "gemini": {
+        "model": "m",
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "contents": [{"role": "user", "parts": [{"text": "Hello"}]}],
+        "generationConfig": {"maxOutputTokens": 9},
+    },
+    "bedrock_converse": {
+        "model": "m",
+        "system": [{"text": "Be brief."}],
+        "messages": [{"role": "user", "content": [{"text": "Hello"}]}],
+        "inferenceConfig": {"maxTokens": 9},
+    },
+}
+
+
+def key_in(dialect, **more):
+    (spoken,) = (one for one in CHAT if one.name == dialect)
+    request = spoken.request_from_wire({**SAME_WORDS[dialect], **more})
+    asked = Target(name="t", provider="p", model="m", base_url="http://x")
+    return key_of(Call(operation="chat", model="t", target=asked, rules=Rules(), request=request), "")
+
+
+def test_one_question_is_the_same_in_every_dialect_that_adds_nothing_of_its_own():
+    assert len({key_in(dialect) for dialect in SAME_WORDS}) == 1
+
+
+@pytest.mark.parametrize("dialect", SAME_WORDS)
+def test_what_only_a_dialect_has_makes_it_its_own_question(dialect):
+    assert key_in(dialect, novelty={"x": 1}) not in {key_in(each) for each in SAME_WORDS}
+    assert key_in(dialect, novelty={"x": 1}) != key_in(dialect, novelty={"x": 2})
+
+
+def test_what_a_message_has_of_its_dialect_alone_counts_too():
+    novel = {"messages": [{**HELLO, "novelty": 1}]}
+    assert key_in("openai_chat", **novel) != key_in("anthropic_messages", system=None, **novel)
+    part = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hello", "novelty": 1}]}]}
+    assert key_in("openai_chat", **part) != key_in("anthropic_messages", **part)
 
 
 async def test_everyone_may_share_where_that_is_said():
@@ -184,6 +247,33 @@ async def test_a_stream_that_is_left_lets_the_next_of_those_who_wait_ask():
     assert len(upstream.served) == 2
 
 
+async def test_nobody_waits_for_anothers_call_beyond_half_of_its_own_time():
+    script = [stream(*chunks("Pa")[:2], done=False, hang=True), reply(200, chat())]
+    async with FakeUpstream(script) as upstream, client(upstream) as line:
+        async with line.stream("Hello", cache=True, timeout=600) as slow:
+            await anext(slow)
+            follower = asyncio.create_task(line.complete("Hello", cache=True, timeout=10))
+            await asyncio.sleep(0.01)
+            line.clock.advance(4.9)
+            await asyncio.sleep(0.01)
+            assert len(upstream.served) == 1
+            line.clock.advance(0.1)
+            assert (await follower).text == "Paris."
+            assert (await line.complete("Hello", cache=True)).route.cached
+    assert len(upstream.served) == 2
+
+
+async def test_a_hit_touches_no_limit():
+    config = {"payers": {"alice": {"rpm": 1, "concurrency": 1}}}
+    async with FakeUpstream([reply(200, chat())]) as upstream, client(upstream, **config) as line:
+        alice = line.with_options(payer="alice")
+        for _ in range(3):
+            assert (await alice.complete("Hello", cache=True)).text == "Paris."
+        with pytest.raises(LimitError):
+            await alice.complete("Hello")
+    assert len(upstream.served) == 1
+
+
 async def test_one_of_those_who_wait_may_leave_alone():
     async with FakeUpstream([reply(200, chat(), delay=0.05)]) as upstream, client(upstream) as line:
         calls = [asyncio.create_task(line.complete("Hello", cache=True)) for _ in range(3)]
@@ -196,14 +286,54 @@ async def test_one_of_those_who_wait_may_leave_alone():
 
 
 async def test_an_answer_that_has_not_the_form_asked_for_is_never_kept():
-    form = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     script = [reply(200, chat("no JSON")), reply(200, chat('{"city": "Paris"}'))]
-    ask = {"response_format": form, "cache": True}
+    ask = {"response_format": FORM, "cache": True}
     async with FakeUpstream(script) as upstream, client(upstream) as line:
         with pytest.raises(ResponseParseError):
             await line.complete("Hello", **ask)
         for _ in range(2):
             assert (await line.complete("Hello", **ask)).parsed == {"city": "Paris"}
+    assert len(upstream.served) == 2
+
+
+def called(**arguments):
+    function = {"name": "answer", "arguments": msgspec.json.encode(arguments).decode()}
+    return reply(200, chat(None, tool_calls=[{"id": "call_1", "type": "function", "function": function}]))
+
+
+async def test_a_form_that_a_model_is_only_asked_for_is_kept_once_it_is_right():
+    """Such a model answers by a tool, and is asked once more where it is wrong."""
+    ask = {"model": "openai/gpt-3.5-turbo", "response_format": FORM, "cache": True}
+    async with FakeUpstream([called(town="Paris"), called(city="Paris")]) as upstream, client(upstream) as line:
+        answers = [await line.complete("Hello", **ask) for _ in range(2)]
+    assert [answer.parsed for answer in answers] == [{"city": "Paris"}] * 2
+    assert [answer.route.cached for answer in answers] == [False, True]
+    assert len(upstream.served) == 2
+
+
+async def test_a_form_that_stays_wrong_is_not_kept():
+    ask = {"model": "openai/gpt-3.5-turbo", "response_format": FORM, "cache": True}
+    script = [called(town="Paris"), called(town="Paris"), called(city="Paris")]
+    async with FakeUpstream(script) as upstream, client(upstream) as line:
+        with pytest.raises(ResponseParseError):
+            await line.complete("Hello", **ask)
+        assert (await line.complete("Hello", **ask)).parsed == {"city": "Paris"}
+    assert len(upstream.served) == 3
+
+
+async def test_a_stream_with_a_form_is_not_kept():
+    told = stream(*chunks('{"city":', '"Paris"}'))
+    async with FakeUpstream([told]) as upstream, client(upstream) as line:
+        for _ in range(2):
+            async with line.stream("Hello", response_format=FORM, cache=True) as answered:
+                assert (await answered.final()).parsed == {"city": "Paris"}
+    assert len(upstream.served) == 2
+
+
+async def test_counts_of_tokens_are_not_kept():
+    async with FakeUpstream([reply(200, {"input_tokens": 3})]) as upstream, client(upstream) as line:
+        for _ in range(2):
+            await line.count_tokens("Hello", "anthropic/claude-sonnet-4-5", cache=True)
     assert len(upstream.served) == 2
 
 
@@ -276,6 +406,19 @@ async def test_how_near_is_said(threshold, cached):
     async with FakeUpstream(thinker) as upstream, lenient(upstream, threshold) as line:
         await line.complete(FIRST, **SAME)
         assert (await line.complete(LESS_NEAR, **SAME)).route.cached == cached
+
+
+@pytest.mark.parametrize("asked", [(FIRST, LESS_NEAR), (LESS_NEAR, FIRST)])
+async def test_of_several_that_are_near_the_nearest_is_told_while_it_is_kept(asked):
+    async with FakeUpstream(thinker) as upstream, lenient(upstream, 0.85) as line:
+        keys = {}
+        for question in asked:
+            await line.complete(question, **SAME)
+            keys[question] = list(line._engine.runtime.store._entries)[-1]
+        assert (await line.complete(NEAR, **SAME)).text == FIRST
+        line._engine.runtime.store.put(keys[FIRST], b"", 0)
+        assert (await line.complete(NEAR, **SAME)).text == LESS_NEAR
+    assert len(chats(upstream)) == 2
 
 
 async def test_without_being_asked_nothing_is_near_and_no_vectors_are_made():

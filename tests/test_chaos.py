@@ -16,6 +16,7 @@ import time
 from contextlib import closing, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -787,6 +788,7 @@ def test_without_a_loop():
     assert [asked.fault for asked in upstream.served] == ["500", "ok"]
 
 
+PAGE = Path(__file__).parent.parent / "docs" / "testing.md"
 PLUGIN_TESTS = """
 import pytest
 from trunkline import Client, RateLimitError
@@ -810,10 +812,12 @@ def test_it_fails_as_told(chaos_upstream):
 def test_the_plugin(tmp_path):
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["trunkline.testing.plugin"]\n')
     (tmp_path / "test_ours.py").write_text(PLUGIN_TESTS)
+    (shown,) = re.findall(r"```python\n(import pytest\n.*?)```", PAGE.read_text(), re.DOTALL)
+    (tmp_path / "test_of_the_page.py").write_text(shown)
     words = [sys.executable, "-m", "pytest", "--strict-markers", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout
+    assert "3 passed" in done.stdout
 
 
 # --- the command line -------------------------------------------------------------------------------------------------

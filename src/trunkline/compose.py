@@ -73,6 +73,7 @@ def shelf(snapshot: Snapshot, runtime: Runtime) -> Shelf:
         )
     return Shelf(
         store=runtime.store,
+        clock=runtime.clock,
         replay=replay(snapshot.catalog, snapshot.facts, snapshot.target, runtime.clock),
         scope_of=scope_of,
         seconds=config.seconds,

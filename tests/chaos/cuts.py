@@ -15,12 +15,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, product
+from itertools import accumulate
 
 import msgspec
 from msgspec import Struct
 from trial import DOORS, TARGETS, Came, world
-from ways import WAYS, Way
+from ways import WAYS, Way, asked_in
 
 from trunkline.testing.chaos.answers import Saying
 from trunkline.vocabulary.errors import CutOff
@@ -60,7 +60,7 @@ class Plan(Struct, frozen=True):
 
 async def plan(way: Way, door: str) -> Plan:
     """What the upstream sends to a program, or to the gateway, when nothing goes wrong."""
-    async with world(["ok"], way, targets=2, retries=0, text=TEXT, events=EVENTS) as there:
+    async with world(["ok"], asked_in(way, door), targets=2, retries=0, text=TEXT, events=EVENTS) as there:
         await DOORS[door](there, way)
         pieces = there.upstream.told.pieces
     ends = [*accumulate(map(len, pieces))]
@@ -71,7 +71,7 @@ async def plan(way: Way, door: str) -> Plan:
 
 async def plans(ways: Iterable[Way] = STREAMS) -> dict[tuple[str, str], Plan]:
     """Those of all ways and doors, by their names."""
-    return {(way.name, door): await plan(way, door) for way, door in product(ways, DOORS)}
+    return {(way.name, door): await plan(way, door) for way in ways for door in way.doors}
 
 
 class Cut(Struct, frozen=True):
@@ -100,7 +100,8 @@ async def cuts(every: int = 1, ways: Sequence[Way] = STREAMS) -> list[Cut]:
     found = await plans(ways)
     return [
         Cut(way, door, at, whole)
-        for way, door in product(ways, DOORS)
+        for way in ways
+        for door in way.doors
         for whole in [found[way.name, door]]
         for at in sorted({*range(0, whole.size, every), whole.size - 1, whole.size, whole.size + 1})
     ]
@@ -108,8 +109,8 @@ async def cuts(every: int = 1, ways: Sequence[Way] = STREAMS) -> list[Cut]:
 
 async def made(cut: Cut) -> Result:
     """Make the call whose stream is cut, with another target behind."""
-    at = world([f"cut={cut.at}", "ok"], cut.way, targets=2, retries=0, text=TEXT, events=EVENTS)
-    async with at as there:
+    script = [f"cut={cut.at}", "ok"]
+    async with world(script, asked_in(cut.way, cut.door), targets=2, retries=0, text=TEXT, events=EVENTS) as there:
         came = await DOORS[cut.door](there, cut.way)
     end = "broken" if came.error is not None else "whole" if came.target == TARGETS[0] else "moved"
     return Result(cut, end, tuple(problems(cut, came, end)))
@@ -119,7 +120,7 @@ def problems(cut: Cut, came: Came, end: str) -> Iterator[str]:
     """In what it is not as it should be."""
     whole = cut.plan
     complete, blank = whole.complete(cut.at), whole.blank(cut.at)
-    over = cut.at >= whole.size and cut.way.name not in ENDS_WITH_THE_BODY
+    over = cut.at >= whole.size and asked_in(cut.way, cut.door).name not in ENDS_WITH_THE_BODY
     should = "whole" if over else "broken" if complete else "moved"
     also = "whole" if blank and complete == len(PIECES) else "broken" if blank else should
     if end not in (should, also):
@@ -136,6 +137,8 @@ def problems(cut: Cut, came: Came, end: str) -> Iterator[str]:
         yield f"gives {came.text!r}, {came.finish}, {came.record.outcome}"
     if len(came.record.attempts) != 1 + (end == "moved") or came.records != 1:
         yield f"makes {len(came.record.attempts)} attempts, {came.records} records"
+    if came.asked != len(came.record.attempts):
+        yield f"the upstream was asked {came.asked} times"
     if end == "moved" and came.target != TARGETS[1]:
         yield f"names {came.target}"
     if came.held:
@@ -183,12 +186,12 @@ def main() -> int:
     ways = [way for way in STREAMS if not options.way or way.name in options.way]
     results = asyncio.run(_made(options.every, ways))
     print(f"{'cut anywhere':12} {'':8} {'bytes':>6} {'moved':>6} {'broken':>6} {'whole':>6} {'wrong':>6}")
-    for way, door in product(ways, DOORS):
-        mine = [result for result in results if (result.cut.way.name, result.cut.door) == (way.name, door)]
+    for name, door in dict.fromkeys((cut.way.name, cut.door) for cut in (result.cut for result in results)):
+        mine = [result for result in results if (result.cut.way.name, result.cut.door) == (name, door)]
         ends = Counter(result.end for result in mine)
         wrong = sum(bool(result.problems) for result in mine)
         figures = [mine[0].cut.plan.size, ends["moved"], ends["broken"], ends["whole"], wrong]
-        print(f"{way.name:12} {door:8} " + " ".join(f"{figure:6}" for figure in figures))
+        print(f"{name:12} {door:8} " + " ".join(f"{figure:6}" for figure in figures))
     wrong = [result for result in results if result.problems]
     for result in sorted(wrong, key=lambda result: str(result.cut))[:20]:
         print(f"{result.cut}: {'; '.join(result.problems)}")

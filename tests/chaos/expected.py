@@ -19,9 +19,9 @@ from trunkline.vocabulary.errors import (
     AllTargetsFailed,
     APIConnectionError,
     APITimeoutError,
-    CutOff,
     ContentPolicyError,
     ContextWindowError,
+    CutOff,
     InvalidRequestError,
     RateLimitError,
     ResponseParseError,
@@ -50,6 +50,8 @@ class Shape(Struct, frozen=True):
     retries: int
     lasts: bool
     """Every request meets the fault; else only the first."""
+    same: bool = False
+    """All targets have the same model."""
 
 
 SHAPES = (
@@ -57,6 +59,7 @@ SHAPES = (
     Shape("again", 1, 2, lasts=False),
     Shape("still", 1, 2, lasts=True),
     Shape("moved", 2, 0, lasts=False),
+    Shape("twins", 2, 0, lasts=False, same=True),
     Shape("both", 2, 2, lasts=True),
 )
 
@@ -83,7 +86,8 @@ class Met(Struct, frozen=True):
 
 
 def met(fault: str, way: Way, *, passes: bool) -> Met:
-    """What an attempt meets. Which kind of error is in the fault's row, whether content comes before it in the bytes.
+    """What an attempt meets. Which kind of error is in the fault's row (a refusal is what its dialect can say of that),
+    whether content comes before it in the bytes.
     `passes`: the answer goes on to a caller in the same dialect, and is watched rather than read."""
     row = FAULTS[fault.partition("=")[0]]
     told = told_of(fault, way)
@@ -91,9 +95,11 @@ def met(fault: str, way: Way, *, passes: bool) -> Met:
     said, error = seen(way, told)
     if kind is ResponseParseError and said and passes:
         kind = CutOff  # what follows the content is not decoded: that it broke is seen by the missing end
+    if kind is CutOff and isinstance(error, ResponseParseError) and not passes:
+        kind = ResponseParseError  # what comes is no frame at all, which a binary framing sees before its end
     if kind is None:
         error = None
-    elif not isinstance(error, kind):
+    elif not isinstance(error, kind) and (error is None or told.status < 400):
         error = kind("it", status=told.status if told.status >= 400 else None)
     return Met(error, said, told.endless, row.waits)
 
@@ -151,10 +157,19 @@ def expected(shape: Shape, met: Met) -> Expected:
 
 def _most(shape: Shape, kind: type[TrunklineError]) -> int:
     """Attempts that are made if all of them fail in this way."""
-    if issubclass(kind, WRONG) and not issubclass(kind, WRONG_HERE):
+    if issubclass(kind, WRONG) and (shape.same or not issubclass(kind, WRONG_HERE)):
         return 1
     if not issubclass(kind, PASSING):
         return shape.targets
     if issubclass(kind, ONCE):
         return shape.targets + min(shape.retries, shape.targets)
     return shape.targets + shape.retries
+
+
+def wait(shape: Shape, error: TrunklineError) -> tuple[float, float]:
+    """Between which seconds the second attempt waits."""
+    if shape.targets > 1:
+        return 0.0, 0.0  # somebody who was not asked yet is ready
+    if error.retry_after is not None:
+        return error.retry_after, error.retry_after
+    return (0.0, 0.0) if isinstance(error, APIConnectionError) else (0.375, 0.625)

@@ -84,11 +84,11 @@ def _nothing() -> None:
     """Nobody wants to know."""
 
 
-def configuration(url: str, way: Way, *, targets: int, retries: int) -> dict[str, Any]:
-    """A route of some targets, each with limits, for a payer with limits and budgets."""
+def configuration(url: str, way: Way, *, targets: int, retries: int, same: bool) -> dict[str, Any]:
+    """A route of some targets, of different models or the same, each with limits; a payer with limits and budgets."""
     limits = {"rpm": 100, "tpm": 1_000_000, "concurrency": 1}
     names = TARGETS[:targets]
-    models = {name: f"{way.provider}/{model}" for name, model in zip(names, way.models, strict=False)}
+    models = {name: f"{way.provider}/{way.models[0 if same else at]}" for at, name in enumerate(names)}
     own = {"base_url": url + way.base, "api_key": "sk-test", **limits}
     return {
         "targets": {name: {"model": model, **own} for name, model in models.items()},
@@ -102,7 +102,9 @@ def configuration(url: str, way: Way, *, targets: int, retries: int) -> dict[str
 
 
 @asynccontextmanager
-async def world(faults: Sequence[str], way: Way, *, targets: int, retries: int, waits: str = "", **said: Any):
+async def world(
+    faults: Sequence[str], way: Way, *, targets: int, retries: int, same: bool = False, waits: str = "", **said: Any
+):
     """A world for one call. `waits`: for what a fault waits until a deadline passes, its first content (`first`) or
     what should follow that (`more`): the hands are turned when the request has come, or a piece has been read."""
     clock = FakeClock()
@@ -111,7 +113,7 @@ async def world(faults: Sequence[str], way: Way, *, targets: int, retries: int, 
         asyncio.get_running_loop().call_soon(clock.advance, PATIENCE + 1)
 
     async with Listening(faults, clock=clock, **said) as upstream:
-        config = msgspec.convert(configuration(upstream.url, way, targets=targets, retries=retries), Config)
+        config = msgspec.convert(configuration(upstream.url, way, targets=targets, retries=retries, same=same), Config)
         runtime = Runtime(clock=clock, sinks=[lambda record: there.records.append(record)])
         client = AsyncClient(config, env={}, runtime=runtime)
         there = World(client._engine, client, upstream, clock)
@@ -176,7 +178,7 @@ async def by_gateway(there: World, way: Way) -> Came:
         if message.get("more_body"):
             there.heard()
 
-    with patch("trunkline.gateway.app.Listing"):  # the list of models takes longer than the call, and nobody asks for it
+    with patch("trunkline.gateway.app.Listing"):  # the list of models takes longer than the call
         app = App(there.engine)
     await app(scope, receive, send)
     head, body = told[0], b"".join(message["body"] for message in told[1:])
@@ -196,7 +198,9 @@ def read(way: Way, status: int, headers: dict[str, str], body: bytes) -> dict[st
         return {"error": way.dialect.error_from_wire(status, headers, body)}
     if not way.stream:
         reply = way.dialect.reply_from_wire(msgspec.json.decode(body))
-        return {"text": reply.text, "finish": reply.finish} if hasattr(reply, "text") else {"text": str(len(reply.vectors))}
+        if way.dialect.operation == "embeddings":
+            return {"text": str(len(reply.vectors))}
+        return {"text": reply.text, "finish": reply.finish}
     gathered, decoder, error = Accumulator(), way.dialect.decoder(), None  # pyright: ignore[reportAttributeAccessIssue]
     try:
         for line in body.splitlines(keepends=True):
@@ -208,7 +212,8 @@ def read(way: Way, status: int, headers: dict[str, str], body: bytes) -> dict[st
     return {"text": reply.text, "finish": reply.finish, "error": error}
 
 
-DOORS = {"library": by_program, "gateway": by_gateway}
+DOORS = {"library": by_program, "gateway": by_gateway, "across": by_gateway}
+"""Who asks. Through the gateway an answer passes as it comes; `across`, it is translated from another API."""
 
 
 def _came(there: World, came: dict[str, Any]) -> Came:
@@ -235,6 +240,10 @@ def held(there: World) -> str:
     for key, counter in state._counters.items():
         if getattr(counter, "_held", 0):
             found.append(f"{counter._held} of {key}")
+    for name in {attempt.target for attempt in record.attempts}:
+        made = sum(attempt.target == name for attempt in record.attempts)
+        if (counted := state._counters[f"target:{name}:requests:60"]._sum) != made:
+            found.append(f"{counted} requests at {name} instead of {made}")
     spent = state._counters[f"payer:{PAYER}:money:ever"]._spent
     tokens = sum(attempt.usage.total_tokens for attempt in record.attempts if attempt.usage is not None)
     if record.usage is not None or record.outcome == "error":

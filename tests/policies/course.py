@@ -152,7 +152,7 @@ class Course:
             dialect="openai_chat",
             headers={},
             request_id="req",
-            whole=None if call.stream else lambda: None,
+            whole=None if call.stream else lambda _: None,
         )
         answer.cost = self._price(call.target, said.usage, None)
         self.answers.append(answer)

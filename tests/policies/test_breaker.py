@@ -149,15 +149,15 @@ async def test_a_probe_without_a_word_on_health_leaves_it_to_the_next(error):
 
 async def test_a_success_ends_a_rest_that_began_meanwhile():
     course = Course()
-    course.script["a"] = [Said(after=9), *[fails(ServiceError)] * 5, OK]
+    course.script["a"] = [Said(after=3), *[fails(ServiceError)] * 5, OK]
     slow = asyncio.create_task(course.ask(POOL))
     await turns()
     for _ in range(5):
         await course.ask(POOL)
     assert course.state.resting("a") > 0
-    course.clock.advance(4)
-    course.clock.advance(5)
+    course.clock.advance(3)
     await slow
+    assert course.state.resting("a") == 0
     course.asked.clear()
     await course.ask(POOL)
     assert course.asked == ["a"]

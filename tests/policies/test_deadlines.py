@@ -174,3 +174,27 @@ async def test_leaving_the_line_asks_nobody():
         assert len(upstream.served) == 1
         assert not line._engine.runtime.lines._waiting
         assert not line._engine.runtime.state._open
+
+
+@pytest.mark.parametrize("how", [ask, read], ids=["whole", "streamed"])
+async def test_the_loser_of_a_race_is_cut_off_at_once_and_paid_for(how):
+    def answer(asked):
+        if asked.json["model"] == "gpt-4o":
+            return SILENT
+        return stream(*chunks("Pa", "ris.")) if asked.json.get("stream") else reply(200, chat())
+
+    config = {
+        "routes": {"r": {"targets": ["openai/gpt-4o", "openai/gpt-4o-mini"], "strategy": "ordered"}},
+        "hedge": {"after": 0.05},
+        "model": "r",
+    }
+    async with FakeUpstream(answer) as upstream, client(upstream.url, **config) as line:
+        answered = await how(line)
+        await until(lambda: upstream.served[0].gone)
+        assert answered.text == "Paris."
+        assert answered.target == "openai/gpt-4o-mini"
+        lost, won = answered.route.attempts
+        assert (lost.outcome, lost.hedge, lost.usage.estimated) == ("cancelled", False, True)
+        assert (won.outcome, won.hedge) == ("finished", True)
+        assert answered.route.cost == lost.cost + won.cost > won.cost
+        assert [line._engine.runtime.board[name].in_flight for name in config["routes"]["r"]["targets"]] == [0, 0]

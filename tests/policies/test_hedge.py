@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 from course import OK, USED, Course, Said, bucket, entry, route, target, turns
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trunkline.policies.hedge import delay_before_hedge
 from trunkline.state.figures import Board
@@ -97,6 +99,23 @@ async def test_the_slow_one_may_win_yet():
     await race.passes(1, 0.2)
     assert (await race.task).target.name == "a"
     assert race.told == [("a", "finished", False), ("b", "cancelled", True)]
+
+
+@pytest.mark.parametrize(("a", "b"), [(1.2, 9), (9, 0.2)])
+async def test_when_the_answer_is_there_the_books_are_closed_and_the_task_is_as_before(a, b):
+    race = Race(Said(after=9), OK)
+    race.task.cancel()
+    course, call = race.course, race.course.call(route(entry("a", "b")), **AFTER)
+    course.script = {"a": [Said(after=a)], "b": [Said(after=b)]}
+
+    async def asks():
+        await course.run(call)
+        return [one.outcome for one in call.attempts], asyncio.current_task().cancelling()
+
+    asking = asyncio.create_task(asks())
+    await race.passes(1, 0.2)
+    outcomes, cancelling = await asking
+    assert (sorted(outcomes), cancelling) == (["cancelled", "finished"], 0)
 
 
 async def test_the_loser_is_paid_for_by_estimate():
@@ -200,3 +219,45 @@ async def test_the_share_is_kept_though_many_wait_for_the_same_moment():
     assert course.asked.count("b") == 5
     course.clock.advance(9)
     await asyncio.gather(*calls)
+
+
+TIMES = st.integers(0, 6).map(lambda quarter: quarter / 4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(first=TIMES, rival=TIMES, fails=st.tuples(st.booleans(), st.booleans()), leaves=st.none() | TIMES)
+def test_however_a_race_ends_nothing_is_left_running_or_held(first, rival, fails, leaves):
+    """Answers, failures and a caller who leaves, at any time and at the same time."""
+    slots = bucket("target:a", "slots", 1), bucket("target:b", "slots", 1)
+
+    def does(seconds, fail):
+        return Said(after=seconds, error=ServiceError("no") if fail else None)
+
+    async def run():
+        on = route(entry(target("a", slots[0]), target("b", slots[1])))
+        left = False
+        race = Race(does(first, fails[0]), does(rival, fails[1]), on=on, stream=True, hedge=Hedge(after=0.5))
+        for quarter in range(16):
+            await turns(4)
+            if leaves == quarter / 4:
+                left = race.task.cancel()
+            race.course.clock.advance(0.25)
+        await turns()
+        (ended,) = await asyncio.gather(race.task, return_exceptions=True)
+        course, open_ones = race.course, [answer for answer in race.course.answers if answer.outcome is None]
+        if isinstance(ended, BaseException):
+            assert not open_ones
+            assert isinstance(ended, ServiceError | AllTargetsFailed | asyncio.CancelledError)
+        else:
+            assert [ended] == open_ones
+            assert ended.target is race.call.target
+            ended.abandon()
+        assert set(course.running.values()) == {0}
+        assert [course.board[name].in_flight for name in "ab"] == [0, 0]
+        assert [await course.free(slot) for slot in slots] == [1, 1]
+        assert None not in [one.outcome for one in race.call.attempts]
+        assert not left or isinstance(ended, asyncio.CancelledError)
+        if leaves is None and not all(fails):
+            assert not isinstance(ended, BaseException)
+
+    asyncio.run(run())

@@ -8,7 +8,7 @@ from course import OK, USED, Course, Said, bucket, entry, route, target, turns
 
 from trunkline.policies.limits import UNKNOWN_MOST, overspend, worst
 from trunkline.policies.sizes import Size, size_of
-from trunkline.vocabulary.buckets import NANO
+from trunkline.vocabulary.buckets import NANO, Refusal
 from trunkline.vocabulary.calls import Outcome
 from trunkline.vocabulary.errors import (
     AllTargetsFailed,
@@ -111,6 +111,20 @@ async def test_a_call_that_is_refused_takes_nothing():
             await course.ask(route(entry("a")), **ALICE)
     assert "the owner research's" in str(caught.value)
     assert await course.free(RPM) == 2
+
+
+async def test_without_its_counters_a_closed_state_lets_nobody_through():
+    course = Course(buckets=[RPM])
+
+    async def unreachable(*groups, target=None):
+        return Refusal(why="unreachable")
+
+    course.state.reserve = unreachable
+    with pytest.raises(LimitError) as caught:
+        await course.ask(route(entry(target("a", OF_TARGET)), entry("b", name="f")), retries=3, **ALICE)
+    assert (course.asked, caught.value.status) == ([], 503)
+    with pytest.raises(LimitError):
+        await course.ask(route(entry(target("a", OF_TARGET), "b")))
 
 
 # --- what comes back --------------------------------------------------------------------------------------------------
@@ -282,6 +296,17 @@ async def test_who_is_dearer_than_the_first_reserves_the_difference():
     course.answers[0].cost = Decimal("0.3")
     course.answers[0].end(Outcome(kind="finished", usage=USED))
     assert await course.free(purse) == 10 * NANO - 3 * NANO // 10
+
+
+async def test_who_is_cheaper_than_the_first_reserves_nothing_more():
+    purse = dollars("payer:alice", 10)
+    course = Course(buckets=[purse], prices=PRICED)
+    course.script["b"] = [fails(ServiceError)]
+    call = course.call(route(entry("b"), entry("a", name="f")), stream=True, most=90, **ALICE)
+    await course.run(call)
+    assert await course.free(purse) == 10 * NANO - (90 + size_of(call).prompt("b")) * NANO // 50
+    course.answers[0].end(Outcome(kind="finished", usage=USED))
+    assert await course.free(purse) == 10 * NANO - USED.total_tokens * NANO // 100
 
 
 async def test_a_sibling_that_the_budget_does_not_cover_is_refused():

@@ -132,6 +132,15 @@ def test_who_is_unknown_is_tried():
     assert put("lowest-latency", fast("a", 0.1), standing("new")) == ["new", "a"]
 
 
+def test_who_is_unknown_is_not_overrun_before_it_has_answered():
+    assert put("lowest-latency", fast("a", 1.0), standing("new", in_flight=1))[0] in {"a", "new"}
+    assert put("lowest-latency", fast("a", 1.0), standing("new", in_flight=2)) == ["a", "new"]
+
+
+def test_where_all_are_unknown_the_least_busy_is_first():
+    assert put("lowest-latency", standing("a", in_flight=2), standing("b", in_flight=1)) == ["b", "a"]
+
+
 def test_who_was_slow_long_ago_is_tried_again():
     assert put("lowest-latency", fast("a", 1.0), fast("b", 30.0, at=NOW - 10)) == ["a", "b"]
     assert put("lowest-latency", fast("a", 1.0), fast("b", 30.0, at=NOW - 60)) == ["b", "a"]

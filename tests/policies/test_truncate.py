@@ -1,10 +1,15 @@
 """Truncation: which turns are left out of a conversation that is too long."""
 
+import asyncio
+
 import msgspec
+import pytest
+from course import OK, Course, Said, entry, route
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.policies.truncate import KEEP, shorter
+from trunkline.vocabulary.errors import ContextWindowError
 from trunkline.vocabulary.messages import Message, said
 from trunkline.vocabulary.parts import Text, ToolCall, ToolResult
 from trunkline.vocabulary.requests import Request, Settings
@@ -69,14 +74,15 @@ def test_instructions_stay_wherever_they_stand():
     assert "x" * 500 not in kept
 
 
-def test_a_tools_result_stays_with_its_call():
-    for role in ("tool", "user"):
-        kept = shorter(asked(*uses("one", role), *uses("two", role), *uses("three", role), asks("last"))).messages
-        calls = {part.id for message in kept for part in message.parts if isinstance(part, ToolCall)}
-        results = {part.call_id for message in kept for part in message.parts if isinstance(part, ToolResult)}
-        assert calls == results
-        assert "three" in calls
-        assert kept[0].text.startswith("use ")
+@pytest.mark.parametrize("role", ["tool", "user"])
+@pytest.mark.parametrize("count", range(2, 12))
+def test_a_tools_result_stays_with_its_call(role, count):
+    turns = [message for at in range(count) for message in uses(f"{at}" * (1 + 7 * at % 5), role)]
+    kept = shorter(asked(*turns, asks("last"))).messages
+    calls = [part.id for message in kept for part in message.parts if isinstance(part, ToolCall)]
+    results = [part.call_id for message in kept for part in message.parts if isinstance(part, ToolResult)]
+    assert calls == results
+    assert kept[0].text.startswith("use ")
 
 
 def test_the_last_question_stays_though_it_is_all_of_it():
@@ -95,6 +101,30 @@ def test_everything_but_the_messages_is_as_it_was():
     request = asked(asks(), answers(), asks("last"), settings=Settings(max_tokens=7, seed=1), stream=True)
     after = shorter(request)
     assert (after.settings, after.stream, after.model) == (request.settings, True, "m")
+
+
+def lengths_asked(retries, **script):
+    """How many messages each attempt had, of a call to `a` and then `b`."""
+    course, lengths = Course(), []
+    course.script = script
+    course.on_ask = lambda call: lengths.append((call.target.name, len(call.request.messages)))
+    call = course.call(route(entry("a"), entry("b", name="f")), retries=retries, truncate=True)
+    messages = [message for _ in range(5) for message in (asks(), answers())]
+    asyncio.run(course.run(call.asking(asked(*messages, asks("last")))))
+    return lengths
+
+
+TOO_LONG = Said(error=ContextWindowError("too long"))
+
+
+def test_each_retry_is_shorter():
+    lengths = lengths_asked(3, a=[TOO_LONG, TOO_LONG, OK])
+    assert [name for name, _ in lengths] == ["a", "a", "a"]
+    assert 11 == lengths[0][1] > lengths[1][1] > lengths[2][1]
+
+
+def test_without_a_retry_left_somebody_else_gets_all_of_it():
+    assert lengths_asked(0, a=[TOO_LONG]) == [("a", 11), ("b", 11)]
 
 
 ROLES = st.sampled_from(["system", "developer", "user", "assistant", "tool"])

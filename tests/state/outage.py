@@ -172,7 +172,7 @@ def main() -> None:
     write = sys.stdout.write
     write(f"{'':<34}{'undisturbed':>14}{'disturbed':>14}\n")
     for what, figure in ROWS.items():
-        write(f"{what:<34}{figure(quiet):>14.4g}{figure(disturbed):>14.4g}\n")
+        write(f"{what:<34}{figure(quiet):>14.5g}{figure(disturbed):>14.5g}\n")
     later = disturbed.quantile(0.99) - quiet.quantile(0.99)
     for what, figure in {"p99 is later by, ms": later * 1e3, **also}.items():
         write(f"{what:<34}{'':>14}{figure:>14.4g}\n")

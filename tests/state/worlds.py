@@ -64,6 +64,15 @@ def claim(amount=1, *, measure="requests", limit=10, name="payer:alice", **how):
     return Claim(Bucket(name=name, measure=measure, limit=limit, **how), amount)
 
 
+EVERYTHING = [
+    claim(limit=100),
+    claim(50, measure="tokens", limit=100),
+    claim(measure="slots", limit=1),
+    claim(60, measure="money", limit=100, period="ever"),
+]
+"""A second one does not fit."""
+
+
 def prefix():
     return f"test-{next(_prefixes)}"
 

@@ -34,7 +34,8 @@ def command(
     port: int,
     listed: bool,
 ) -> None:
-    """Start a provider that fails on purpose, on this machine: it speaks OpenAI's, Anthropic's and Google's APIs.
+    """Start a provider that fails on purpose, on this machine: it speaks OpenAI's, Anthropic's, Google's and Bedrock's
+    APIs.
 
     Each request meets the next of FAULTS, the last one again and again. One to a model called chaos:FAULT meets that.
     """

@@ -47,7 +47,10 @@ def _announce(app: App, url: str) -> None:
     click.echo("Models:")
     for line in _by_provider(names):
         click.echo(f"  {line}")
-    click.echo("\n`trunkline models` says why others cannot be called yet. Ctrl-C stops.")
+    click.echo("\n`trunkline models` says why others cannot be called yet.")
+    if app.ledger is not None:
+        click.echo(f"`trunkline usage` adds up what is called; it is written down in {app.ledger.folder}.")
+    click.echo("Ctrl-C stops.")
 
 
 def _by_provider(names: list[str]) -> list[str]:

@@ -60,6 +60,7 @@ class App:
         self._engine = engine
         self._most = engine.snapshot.config.gateway.max_body
         self.listing = Listing(engine.snapshot)
+        self.ledger = engine.runtime.ledger
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -99,7 +99,8 @@ class _Course:
             self._settle()
             raise
         finally:
-            self._leave_line(served=False)
+            if self._ticket is not None:
+                self._leave_line(self._ticket, served=False)
             if self._choice.why or self._waited:
                 self._choice.decided(self._waited)
         if self._held:
@@ -111,7 +112,7 @@ class _Course:
     async def _answered(self) -> Answer:
         while self._entries:
             entry = self._entries.pop(0)
-            while (chosen := await self._chosen(entry)) is not None:
+            while (chosen := self._choice.only() or await self._chosen(entry)) is not None:
                 try:
                     return await self._asked(*chosen, entry)
                 except TrunklineError as error:
@@ -129,7 +130,8 @@ class _Course:
             chosen = await self._granted(candidates, entry)
             until = self._until(candidates, patience) if chosen is None else None
             if until is None:
-                self._leave_line(served=chosen is not None)
+                if self._ticket is not None:
+                    self._leave_line(self._ticket, served=chosen is not None)
                 return chosen
             await self._wait(candidates, until)
 
@@ -253,10 +255,9 @@ class _Course:
             raise LimitError(f"{most} calls wait for {self._choice.route.name} already", code="queue_full")
         return self._ticket
 
-    def _leave_line(self, *, served: bool) -> None:
-        if self._ticket is not None:
-            self._means.lines.leave(self._ticket, served=served)
-            self._ticket = None
+    def _leave_line(self, ticket: Ticket, *, served: bool) -> None:
+        self._means.lines.leave(ticket, served=served)
+        self._ticket = None
 
     # -- asking --------------------------------------------------------------------------------------------------------
 
@@ -289,7 +290,7 @@ class _Course:
         if tried.failures and tried.failures[target.name]:
             tried.left -= 1
             storm.retried(standing.figures, self._clock.now())
-        books = Books(self._means, attempt, standing, granted, self._totals, self._choice.size)
+        books = Books(self._means, attempt, standing, granted, self._totals, self._choice)
         try:
             answer = await self._step(call)
         except TrunklineError as error:

@@ -14,8 +14,8 @@ from trunkline.vocabulary.usage import Usage
 
 from . import adapt, storm
 from .breaker import rest_after, speaks_against
+from .choice import Choice
 from .means import Means
-from .sizes import Size
 from .standing import Standing
 
 
@@ -38,7 +38,7 @@ class Totals:
 class Books:
     """One attempt, from its beginning to its end."""
 
-    __slots__ = ("_attempt", "_began", "_granted", "_means", "_size", "_standing", "_totals")
+    __slots__ = ("_attempt", "_began", "_choice", "_granted", "_means", "_standing", "_totals")
 
     def __init__(
         self,
@@ -47,15 +47,14 @@ class Books:
         standing: Standing,
         granted: Granted | None,
         totals: Totals,
-        size: Size | None,
+        choice: Choice,
     ) -> None:
         self._means = means
         self._attempt = attempt
         self._standing = standing
         self._granted = granted
         self._totals = totals
-        self._size = size
-        """About how much is asked; None where no bucket wanted to know."""
+        self._choice = choice
         self._began = means.clock.now()
         standing.figures.in_flight += 1
 
@@ -71,9 +70,8 @@ class Books:
         """Nobody wanted it any more: its caller left, or its rival was faster. It was probably sent, and is billed."""
         attempt, target = self._attempt, self._standing.target
         attempt.outcome = attempt.error = "cancelled"
-        if self._size is not None:
-            attempt.usage = Usage(input=self._size.prompt(target.model), estimated=True)
-            attempt.cost = self._means.price(target, attempt.usage, None)
+        attempt.usage = Usage(input=self._choice.measured.prompt(target.model), estimated=True)
+        attempt.cost = self._means.price(target, attempt.usage, None)
         self._forgo()
         self._close(self._used())
 
@@ -87,7 +85,8 @@ class Books:
         if figures.in_a_row or self._probes:
             means.state.recover(target.name)
         figures.succeeded(now, seconds)
-        storm.succeeded(figures)
+        if figures.allowance is not None:
+            storm.succeeded(figures)
         if answer.headers and self._standing.learns:
             adapt.learn(figures, answer.headers, now, means.clock.wall())
         answer.on_end(self._ended)

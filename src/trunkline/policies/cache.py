@@ -17,16 +17,16 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trunkline.vocabulary.calls import Answer, Call, Outcome, Policy, Step
+from trunkline.vocabulary.calls import Answer, Call, Clock, Outcome, Policy, Step
 from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import AnyPart, ToolResult
 from trunkline.vocabulary.requests import Request
-from trunkline.vocabulary.routes import Route
 from trunkline.vocabulary.stored import Store, Stored
 from trunkline.vocabulary.tools import ResponseFormat
 from trunkline.wire.grammar.structured import complaint
 
+from .complexity import TAG
 from .similar import Near
 
 FindNear = Callable[[Call, str], Awaitable[Near | None]]
@@ -37,6 +37,7 @@ class Shelf(Struct, frozen=True, kw_only=True):
     """How answers are kept."""
 
     store: Store
+    clock: Clock
     replay: Callable[[Call, Stored], Awaitable[Answer | None]]
     """Answers a call with what is stored; None where that is not possible any more."""
     scope_of: Callable[[Call], str]
@@ -67,14 +68,25 @@ def cache(shelf: Shelf) -> Policy:
                 if (answer := await _told(call, key, shelf)) is not None:
                     return answer
                 flight = flights.get(place)
-                if flight is None:
+                if flight is None or not await _landed(flight, call, shelf.clock):
                     break
-                await asyncio.shield(flight)  # the same call is under way: its answer will do, or its error
             return await _flown(call, key, shelf, step, flights, place)
 
         return run
 
     return policy
+
+
+async def _landed(flight: asyncio.Future[None], call: Call, clock: Clock) -> bool:
+    """The same call is under way: its answer will do, or its error. False: half of this call's own time has passed, so
+    that it asks for itself, for the other's caller may read a stream slowly."""
+    now = clock.now()
+    try:
+        async with clock.deadline(None if call.deadline is None else now + (call.deadline - now) / 2):
+            await asyncio.shield(flight)
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _flown(
@@ -135,7 +147,7 @@ async def _told(call: Call, key: str, shelf: Shelf) -> Answer | None:
 def _stored(call: Call, answer: Answer) -> Stored | None:
     request: Any = call.request
     form = request.response_format if isinstance(request, Request) else None
-    if answer.unheld is not None or (form is not None and not _fits(answer, form)):
+    if form is not None and not _fits(answer, form):
         return None
     body = answer.body if answer.kept is None else b"".join(answer.kept)
     if body is None:
@@ -159,11 +171,25 @@ def key_of(call: Call, scope: str) -> str:
     it was written. Whether it streams makes no difference."""
     request: Any = call.request
     if isinstance(request, Request):
-        messages = tuple(map(_plain, request.messages))
-        dialect = request.dialect if request.extra else None
-        request = replace(request, messages=messages, stream=False, include_usage=False, model="", dialect=dialect)
-    said = [scope, call.operation, _identity(call.route), request, call.rules.extra_body, call.rules.extra_headers]
+        request = _neutral(request)
+    rules = call.rules
+    said = [scope, call.operation, _identity(call), request, rules.extra_body, rules.extra_headers]
     return sha256(msgspec.json.encode(said, order="deterministic")).hexdigest()
+
+
+def _neutral(request: Request) -> Request:
+    """The request without what says only how it was written: marks of its reader (`~name`: True), and the dialect of
+    which it has nothing of its own."""
+    extra = {name: value for name, value in request.extra.items() if not (name.startswith("~") and value is True)}
+    return replace(
+        request,
+        model="",
+        messages=tuple(map(_plain, request.messages)),
+        stream=False,
+        include_usage=False,
+        extra=extra,
+        dialect=request.dialect if extra else None,
+    )
 
 
 def _plain(message: Message) -> Message:
@@ -177,9 +203,12 @@ def _has_own(part: AnyPart) -> bool:
     return bool(part.extra) or (isinstance(part, ToolResult) and any(map(_has_own, part.parts)))
 
 
-def _identity(route: Route | None) -> list[Any]:
-    """A route that leads elsewhere is another one, whatever it is called."""
-    if route is None:
+def _identity(call: Call) -> list[Any]:
+    """A route that leads elsewhere is another one, whatever it is called; so is one for other tags, where they decide
+    who is asked."""
+    if call.route is None:
         return []
-    targets = [member.target for entry in route.entries for member in entry.members]
-    return [[target.name, target.provider, target.model, target.base_url] for target in targets]
+    targets = [member.target for entry in call.route.entries for member in entry.members]
+    decisive = {tag for target in targets for tag in target.tags}
+    tags = sorted(tag for tag in call.rules.tags if tag in decisive or tag.startswith(TAG))
+    return [tags, [[target.name, target.provider, target.model, target.base_url] for target in targets]]

@@ -28,11 +28,9 @@ def by_tags(members: Sequence[Member], tags: Iterable[str]) -> tuple[Sequence[Me
 
 
 def out_of_bounds(
-    target: Target, worst: Worst | None, ceiling: Decimal | None, buckets: Sequence[Bucket], *, unpriced: bool
+    target: Target, worst: Worst, ceiling: Decimal | None, buckets: Sequence[Bucket], *, unpriced: bool
 ) -> str | None:
     """Why a target's price keeps it out; None where it does not."""
-    if worst is None:
-        return None
     if worst.money is None:
         if ceiling is not None:
             return "its price is unknown, and the call has a ceiling"

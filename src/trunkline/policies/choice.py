@@ -61,7 +61,8 @@ class Choice:
         """By target: what kept it from being asked."""
         self._pin = pin_of(call, self.route, means.board) if self.route.several else None
         self._dearest = _least(call.rules.max_cost, self.route.max_cost)
-        self._wanted = self._wants_sizes()
+        self._wanted: bool | None = None
+        """Whether somebody wants to know how much is asked; None: not looked at."""
         self._size: Size | None = None
         self._worsts: dict[tuple[str, str, float | None], Worst] = {}
         self._considered: list[Considered] = []
@@ -75,7 +76,7 @@ class Choice:
         if rules.attempts is not None and len(self._call.attempts) >= rules.attempts:
             return []
         members = entry.members
-        if rules.tags or any(member.target.tags for member in members):
+        if rules.tags or entry.tagged:
             members, why = by_tags(members, rules.tags)
             self.why.update({out.target.name: why for out in entry.members if out not in members})
         if self._pin is not None:
@@ -85,6 +86,14 @@ class Choice:
         if well or not found or not last or self.tried.causes:
             return well
         return [min(found, key=lambda standing: self._means.state.resting(standing.target.name))]
+
+    def only(self) -> tuple[Standing, None] | None:
+        """The one target of a route without limits, for a first attempt: there is nothing to choose, and nobody else to
+        spare it for. None where there is more to it."""
+        member, rules = self.route.only, self._call.rules
+        if member is None or self.buckets or self.tried.causes or rules.max_cost is not None or rules.attempts == 0:
+            return None
+        return Standing(member, member.target, self._means.board[member.target.name], None), None
 
     def now(self, candidates: Sequence[Standing], entry: Entry) -> list[Standing]:
         """Those of them whom to ask at once, in the order of the entry's strategy: who was not asked yet, if any."""
@@ -121,10 +130,11 @@ class Choice:
         if tried.failures and tried.failures[target.name] and (tried.left <= 0 or self._is_storming(target)):
             return None
         needed = self.worst(target)
-        why = out_of_bounds(target, needed, self._dearest, self.buckets, unpriced=self._means.unpriced)
-        if why is not None:
-            self.why[target.name] = why
-            return None
+        if needed is not None and (self._dearest is not None or needed.money is None):
+            why = out_of_bounds(target, needed, self._dearest, self.buckets, unpriced=self._means.unpriced)
+            if why is not None:
+                self.why[target.name] = why
+                return None
         return Standing(member, target, figures, needed, target.adaptive or entry.strategy == "most-headroom")
 
     def _bound(self, members: Sequence[Member], pin: Pin) -> list[Member]:
@@ -154,7 +164,14 @@ class Choice:
     @property
     def size(self) -> Size | None:
         """About how much is asked; None where nobody wants to know."""
-        if self._size is None and self._wanted:
+        if self._wanted is None:
+            self._wanted = self._wants_sizes()
+        return self.measured if self._wanted else None
+
+    @property
+    def measured(self) -> Size:
+        """About how much is asked."""
+        if self._size is None:
             self._size = size_of(self._call)
         return self._size
 
@@ -197,7 +214,8 @@ class Choice:
         named = {one.target for one in self._considered}
         entries = {member.target.name: entry.name for entry in self.route.entries for member in entry.members}
         left_out = [Considered(name, entries.get(name, ""), why) for name, why in self.why.items() if name not in named]
-        decision.considered, decision.waited = [*self._considered, *left_out], waited
+        decision.considered = [*self._considered, *left_out]
+        decision.waited += waited
         return decision
 
     def _decision(self) -> Decision:

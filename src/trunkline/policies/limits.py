@@ -53,7 +53,11 @@ def claims(buckets: Sequence[Bucket], needed: Worst) -> tuple[Claim, ...]:
     """What an attempt or a call claims of its buckets."""
     used = needed.used
     amounts = {"requests": 1, "slots": 1, "tokens": used.tokens, "money": used.money}
-    return tuple([Claim(bucket, amounts[bucket.measure]) for bucket in buckets])
+    return tuple([_claim(Claim, (bucket, amounts[bucket.measure])) for bucket in buckets])
+
+
+_claim: Callable[[type[Claim], tuple[Bucket, int]], Claim] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+"""Half the time of calling the class, and a call makes ten."""
 
 
 def more_claims(buckets: Sequence[Bucket], needed: Worst, held: Used) -> tuple[Claim, ...]:

@@ -69,15 +69,17 @@ def _record(call: Call, outcome: Outcome, answer: Answer | None, clock: Clock, o
         owner=owner,
         tags=call.rules.tags,
         route=call.route.name if call.route is not None else None,
-        waited=sum(attempt.waited for attempt in call.attempts),
+        waited=decided.waited,
         cached=decided.cached,
-        loss=tuple(lost.field for lost in answer.loss) if answer is not None else (),
+        loss=tuple([lost.field for lost in answer.loss]) if answer is not None and answer.loss else (),
         attempts=call.attempts,
     )
 
 
 def _cost(call: Call, answer: Answer | None) -> Cost | None:
     """What all attempts cost together: losers of races and answers that were mended are paid for too."""
+    if len(call.attempts) == 1 and answer is not None:
+        return answer.cost
     if any(attempt.usage is not None for attempt in call.attempts):
         return call.decided.cost
     return answer.cost if answer is not None else None

@@ -22,11 +22,19 @@ async def raced(first: Runner, rival: Callable[[], Rival], delay: float, clock: 
     errors: None says that it has no answer. Where neither answers, the first one's error is raised."""
     race = _Race(rival)
     stop = clock.alarm(clock.now() + delay, race.begin)
+    won: Answer | None = None
     try:
-        return await race.run(first)
+        answer = won = await race.run(first)
     finally:
         stop()
-        await race.end()
+        race.stop()
+        try:
+            await race.end()
+        except asyncio.CancelledError:  # the caller leaves at this very moment
+            if won is not None:
+                won.abandon()
+            raise
+    return answer
 
 
 class _Race:
@@ -64,15 +72,17 @@ class _Race:
             self._rival = asyncio.ensure_future(self._start())
             self._rival.add_done_callback(self._arrived)
 
-    async def end(self) -> None:
+    def stop(self) -> None:
         """Nobody runs any more; an answer that nobody wants is given up."""
         rival, self._running = self._rival, False
-        if rival is None:
-            return
-        rival.cancel()
-        answer = (await asyncio.gather(rival, return_exceptions=True))[0]
-        if isinstance(answer, Answer):
-            answer.abandon()
+        if rival is not None:
+            rival.cancel()
+            rival.add_done_callback(_give_up)
+
+    async def end(self) -> None:
+        """Until the rival has closed its books."""
+        if self._rival is not None:
+            await asyncio.wait([self._rival])
 
     def _arrived(self, rival: asyncio.Task[Answer | None]) -> None:
         if self._running and not rival.cancelled() and rival.exception() is None and rival.result() is not None:
@@ -86,3 +96,8 @@ class _Race:
         answer, self._rival = self._rival.result(), None
         assert answer is not None
         return answer
+
+
+def _give_up(rival: asyncio.Task[Answer | None]) -> None:
+    if not rival.cancelled() and rival.exception() is None and (answer := rival.result()) is not None:
+        answer.abandon()

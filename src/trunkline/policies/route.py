@@ -50,10 +50,13 @@ def least_busy(candidates: list[Standing], sight: Sight) -> list[Standing]:
 
 
 def lowest_latency(candidates: list[Standing], sight: Sight) -> list[Standing]:
-    """Those that answer fastest first, counting those who wait there already; unknown ones are tried."""
+    """Those that answer fastest first, counting those who wait there already. Who is unknown is taken for twice as fast
+    as the fastest: it is tried, but by a few at a time."""
     random.shuffle(candidates)
-    for standing in candidates:
-        standing.score = standing.figures.latency(sight.now) * (standing.figures.in_flight + 1)
+    latencies = [standing.figures.latency(sight.now) for standing in candidates]
+    unknown = min(filter(None, latencies), default=1.0) / 2
+    for standing, seconds in zip(candidates, latencies, strict=True):
+        standing.score = (seconds or unknown) * (standing.figures.in_flight + 1)
     return _by_score(candidates)
 
 

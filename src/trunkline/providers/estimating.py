@@ -31,7 +31,7 @@ def estimated(call: Call) -> Answer:
         provider=target.provider,
         target=target.name,
     )
-    answer = Answer(target=target, dialect="", headers={}, request_id=None, whole=lambda: count)
+    answer = Answer(target=target, dialect="", headers={}, request_id=None, whole=lambda _: count)
     answer.end(Outcome(kind="finished"))
     return answer
 

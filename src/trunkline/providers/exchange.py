@@ -274,7 +274,7 @@ class Conversation:
             return self._whole(receiving, body)
 
     def _whole(self, receiving: Receiving, body: bytes) -> Answer:
-        answer = self._answer(receiving, body=body, whole=lambda: self._read(answer, body))
+        answer = self._answer(receiving, body=body, whole=self._read)
         seen = self.spoken.dialect.glance(body) if self.spoken.passes else Seen()
         if seen.usage is not None:
             answer.cost = self.price_of(self.call.target, seen.usage, seen.tier)
@@ -285,7 +285,8 @@ class Conversation:
         answer.end(Outcome(kind="finished", usage=seen.usage, finish=seen.finish, tier=seen.tier, made=seen.made))
         return answer
 
-    def _read(self, answer: Answer, body: bytes) -> AnyReply:
+    def _read(self, answer: Answer) -> AnyReply:
+        body = answer.body or b""
         try:
             wire: Any = msgspec.json.decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -333,7 +334,7 @@ class Conversation:
 
     def _streaming(self, receiving: Receiving, flow: Flow[Any], **pieces: Any) -> Answer:
         target = self.call.target
-        answer = self._answer(receiving, release=receiving.release, **pieces)
+        answer = self._answer(receiving, release=flow.leave, **pieces)
         answer.kept = receiving.kept if isinstance(receiving, Keeping) else None
         answer.first_content = self.clock.now() - self.call.started
 

@@ -168,6 +168,11 @@ class Flow(Generic[Piece]):
             self._finish("cancelled")
             self._receiving.release()
 
+    def leave(self) -> None:
+        """Nobody reads on: what has come is what was used."""
+        self._receiving.release()
+        self._finish("cancelled")
+
     async def _next(self) -> Piece:
         """The piece that the next bytes make; the last one when they are over."""
         self._alarm.waits()

@@ -128,7 +128,10 @@ class Figures:
         self.in_a_row = self.rests = 0
         self.attempts.add(1, now)
         self.first_contents.add(seconds)
-        self._observe(seconds, now)
+        if seconds >= self._latency:  # no need to see how far that has faded
+            self._latency, self._latency_at = seconds, now
+        else:
+            self._observe(seconds, now)
 
     def failed(self, now: float, seconds: float) -> None:
         """An attempt failed, through the target's fault."""

@@ -117,17 +117,21 @@ class Link:
         self._watched = False
 
     async def ask(self, key: str, *words: str | bytes | int) -> Any:
-        """One question about one key, and its answer. Raises Unreachable, within the timeout, or Rejected."""
+        """One question about one key, and its answer. Raises Unreachable, when the server has not answered within the
+        timeout, or Rejected. Many that ask at once stand in line, for it is not the server that is slow then; when it
+        is, they are told with the first."""
         if self.away:
             raise Unreachable
-        return await self._ask(key, words)
-
-    async def _ask(self, key: str, words: tuple[str | bytes | int, ...]) -> Any:
         library = self._library or await self._open()
+        async with self._room:
+            if self.away:
+                raise Unreachable
+            return await self._ask(library, key, words)
+
+    async def _ask(self, library: Library, key: str, words: tuple[str | bytes | int, ...]) -> Any:
         try:
             with _Deadline(self._clock, self._server.timeout):
-                async with self._room:
-                    answer = await self._exchange(library, key, words)
+                answer = await self._exchange(library, key, words)
         except library.answers as error:
             if not isinstance(error, library.passing):
                 raise Rejected(str(error), unknown_script=isinstance(error, library.unknown_script)) from error
@@ -202,7 +206,7 @@ class Link:
 
     async def _try_again(self) -> None:
         try:
-            await self._ask("", ("PING",))
+            await self._ask(await self._open(), "", ("PING",))
         except (Unreachable, Rejected):
             self._knock_later()
             return
@@ -244,38 +248,40 @@ class Link:
         self._stop_knocking()
         if self._knocking is not None:
             self._knocking.cancel()
+        self._ended = self.away = True  # whoever still holds this link is not to open it again
         for connection in [connection for idle in self._idle.values() for connection in idle]:
             await connection.disconnect(nowait=True)
         self._idle.clear()
-        self._ended = self.away = True  # whoever still holds this link is not to open it again
 
 
 class _Deadline:
-    """Ends its body with TimeoutError when the server has taken too long. What the loop was busy with meanwhile is not
-    the server's fault: that time is given once more, and what has come by then is read first."""
+    """Ends its body with TimeoutError when the server has taken too long. It begins when whoever else is ready has had
+    his turn. If the loop was busy when it ends, that is not the server's fault: the time is given once more, and what
+    has come by then is read first."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self._seconds = seconds
         self._struck = self._over = self._extended = False
+        self._stop: Callable[[], object] = _nothing
 
     def __enter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None, "a deadline is set inside a task"
         self._task = task
-        self._set(self._seconds)
+        asyncio.get_running_loop().call_soon(self._begin)
 
-    def _set(self, seconds: float) -> None:
-        self._when = self._clock.now() + seconds
-        self._stop = self._clock.alarm(self._when, self._late)
+    def _begin(self) -> None:
+        if not self._over:
+            self._when = self._clock.now() + self._seconds
+            self._stop = self._clock.alarm(self._when, self._late)
 
     def _late(self) -> None:
         if self._over:
             return
-        busy = self._clock.now() - self._when
-        if busy > BUSY_SECONDS and not self._extended:
+        if self._clock.now() - self._when > BUSY_SECONDS and not self._extended:
             self._extended = True
-            self._set(min(busy, self._seconds))
+            self._begin()
         else:
             loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, self._strike)

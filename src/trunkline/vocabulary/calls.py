@@ -192,7 +192,7 @@ class Answer:
         unheld: ResponseFormat | None = None,
         passes: bool = False,
         body: bytes | None = None,
-        whole: Callable[[], AnyReply] | None = None,
+        whole: Callable[[Answer], AnyReply] | None = None,
         events: AsyncGenerator[list[Event], None] | None = None,
         chunks: AsyncGenerator[bytes, None] | None = None,
         release: Callable[[], None] | None = None,
@@ -235,13 +235,13 @@ class Answer:
         """The reply, for an answer that does not stream: read when first asked for."""
         if self._reply is None:
             assert self._whole is not None, "a stream has no whole reply"
-            self._reply = self._whole()
+            self._reply = self._whole(self)
         return self._reply
 
     def fail(self, error: TrunklineError) -> None:
         """What came is not what was asked for, and was paid for all the same: its reply is the error."""
 
-        def broken() -> AnyReply:
+        def broken(_: Answer) -> AnyReply:
             raise error
 
         self._whole, self._reply = broken, None

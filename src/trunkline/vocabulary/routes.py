@@ -47,7 +47,7 @@ class Member(Struct, frozen=True):
     """Its share of the calls, where the strategy asks for one; None: as its limits say, else 1."""
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class Entry(Struct, frozen=True, kw_only=True, dict=True):
     """A pool of targets, and how one of them is chosen."""
 
     name: str
@@ -55,6 +55,11 @@ class Entry(Struct, frozen=True, kw_only=True):
     strategy: str = "ordered"
     options: Mapping[str, Any] = {}
     """What the strategy is told (`by-complexity`: which target for which kind)."""
+
+    @cached_property
+    def tagged(self) -> bool:
+        """Whether some of its targets serve certain calls only."""
+        return any(member.target.tags for member in self.members)
 
 
 class Route(Struct, frozen=True, kw_only=True, dict=True):
@@ -79,6 +84,13 @@ class Route(Struct, frozen=True, kw_only=True, dict=True):
     def several(self) -> bool:
         """Whether more than one target may answer."""
         return sum(len(entry.members) for entry in self.pools) > 1
+
+    @cached_property
+    def only(self) -> Member | None:
+        """The one target that may answer, where nothing has to be looked at before it is asked."""
+        member = self.entries[0].members[0]
+        plain = not (self.several or self.counted or self.buckets or member.target.adaptive or member.target.tags)
+        return member if plain and self.max_cost is None else None
 
     @cached_property
     def counted(self) -> bool:

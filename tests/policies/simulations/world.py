@@ -140,7 +140,7 @@ class World(Course):
             self.under_way[name] -= 1
         if self.chance.random() < server.fails:
             raise ServiceError("it broke")
-        answer = Answer(target=call.target, dialect="x", headers={}, request_id=None, whole=lambda: None)
+        answer = Answer(target=call.target, dialect="x", headers={}, request_id=None, whole=lambda _: None)
         answer.end(Outcome(kind="finished", usage=USED, finish="stop"))
         return answer
 

@@ -57,6 +57,7 @@ class Pool:
 
     def __init__(self, connect_seconds: float, siblings: dict[asyncio.AbstractEventLoop, Pool]) -> None:
         self._places: dict[str, _Place] = {}
+        self._connect_seconds = connect_seconds
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {
             None: aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds)
         }
@@ -134,7 +135,13 @@ class Pool:
         return timeout
 
     def _failed(self, error: Exception, request: Sending) -> TrunklineError:
-        translated = _translated(error, request.url)
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            seconds = self._connect_seconds if request.connect is None else request.connect
+            translated: TrunklineError = APITimeoutError(
+                f"no connection to {urlsplit(request.url).netloc} within {seconds:g} seconds", code="connect_timeout"
+            )
+        else:
+            translated = _translated(error, request.url)
         translated.sent = not isinstance(error, _BEFORE_SENDING)
         return translated
 
@@ -197,7 +204,7 @@ def _translated(error: Exception, url: str) -> TrunklineError:
         case aiohttp.InvalidURL() | ValueError():
             return ConfigurationError(f"'{host or url[:40]}' is no address that can be called")
         case aiohttp.ServerTimeoutError() | TimeoutError():
-            return APITimeoutError(f"no connection to {host} in time")
+            return APITimeoutError(f"{host} was too slow")
         case aiohttp.ClientConnectorDNSError():
             return APIConnectionError(f"no host has the name {host}")
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():

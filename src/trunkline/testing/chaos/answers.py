@@ -26,6 +26,7 @@ from trunkline.vocabulary.requests import EmbeddingRequest, Operation, RerankReq
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire import (
     anthropic_messages,
+    bedrock_converse,
     cohere_rerank,
     gemini,
     gemini_embed_content,
@@ -51,10 +52,13 @@ METHODS: Mapping[str, Dialect] = {
     "streamGenerateContent": gemini,
     "embedContent": gemini_embed_content,
     "batchEmbedContents": gemini_embeddings,
+    "converse": bedrock_converse,
+    "converse-stream": bedrock_converse,
 }
-"""The same for Google, who has the model before it: `…/models/{model}:{method}`."""
+"""The same for Google and for Bedrock, who have the model before it: `…/models/{model}:{method}`,
+`…/model/{model}/{method}`."""
 
-_METHOD = re.compile(r"/models/(.+):(\w+)$")
+_METHOD = re.compile(r"/models?/(.+)[:/]([\w-]+)$")
 
 
 class Place(NamedTuple):
@@ -74,7 +78,7 @@ def place_of(path: str) -> Place | None:
     dialect = METHODS.get(found[2]) if found is not None else None
     if found is None or dialect is None:
         return None
-    said = {"model": unquote(found[1]), "stream": found[2].startswith("stream")}
+    said = {"model": unquote(found[1]), "stream": "stream" in found[2]}
     return Place(dialect, {key: said[key] for key in dialect.addressed})
 
 

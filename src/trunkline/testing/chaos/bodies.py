@@ -12,7 +12,7 @@ from trunkline.vocabulary.protocols import Json, StreamingDialect
 from trunkline.wire.grammar.sse import Frames, event_of, frame
 
 from .answers import Piece
-from .draft import Draft
+from .draft import JSON, Draft
 from .fault import Fault
 
 _PAGE = b"<!DOCTYPE html><html><head><title>%s</title></head><body><h1>%s</h1><hr>a proxy</body></html>"
@@ -58,9 +58,11 @@ def _bare(draft: Draft, value: float) -> None:
 
 def _uncounted(draft: Draft, value: float) -> None:
     draft.remake(counted=False)
-    draft.pieces = [Piece(_without(_USAGE, piece.data), piece.content) for piece in draft.pieces]
+    if draft.headers["content-type"] in (JSON, SSE):
+        draft.pieces = [Piece(_without(_USAGE, piece.data), piece.content) for piece in draft.pieces]
 
 
+SSE = "text/event-stream"
 _USAGE = frozenset({"usage", "usageMetadata"})
 
 

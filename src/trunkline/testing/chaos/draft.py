@@ -80,8 +80,10 @@ class Draft:
 
     def refuse(self, error: TrunklineError, status: int) -> None:
         """An error in the place of the answer, as the dialect words it."""
+        refused = self.asked.dialect.error_to_wire(error)
         self.status = status
-        self.say(self.asked.dialect.error_to_wire(error).body)
+        self.headers |= {name: value for name, value in refused.headers.items() if not name.startswith("retry-after")}
+        self.say(refused.body)
 
     def keep(self, events: int) -> None:
         """Only what frames the answer and so many pieces of its content; half of one that does not stream."""
