@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: all check test fidelity fuzz chaos soak run fix types lint house format-check requirements models bench clients docs help clean
+.PHONY: all check test fidelity fuzz chaos soak overload simulate run fix types lint house format-check requirements models bench clients docs help clean
 
 all: check test fidelity  ## format check, lint, types, house rules, tests, recorded traffic: what CI runs
 
@@ -46,6 +46,13 @@ chaos: .venv/ready  ## every fault × every way to ask × library and gateway; s
 
 soak: .venv/ready  ## many calls with random faults: memory stays flat and nothing is held (CALLS=1000000 SEED=1)
 	@PYTHONPATH=tests/chaos $(BIN)/python tests/chaos/soak.py $(or $(CALLS),1000000) --seed $(or $(SEED),1)
+
+overload: .venv/ready  ## eight processes on one Redis server: limits exact, kill -9, the server gone (SECONDS=60)
+	@$(BIN)/python tests/state/overload.py --seconds $(or $(SECONDS),60)
+	@$(BIN)/python tests/state/outage.py --seconds $(or $(SECONDS),60)
+
+simulate: .venv/ready  ## what hedging, strategies, affinity and learned limits come to, on a clock that is turned
+	@$(BIN)/python tests/policies/simulate.py
 
 models: .venv/ready  ## regenerate the facts about models from their sources in the package registry
 	@$(BIN)/python scripts/models.py

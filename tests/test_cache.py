@@ -22,11 +22,12 @@ SSE = {"content-type": "text/event-stream"}
 FORM = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 
 
-def client(upstream, store=None, **config):
+def client(upstream, store=None, sinks=(), **config):
     clock = FakeClock()
     env = {"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": upstream.url, "ANTHROPIC_API_KEY": "k"}
     env["ANTHROPIC_BASE_URL"] = upstream.url
-    made = AsyncClient({"model": "openai/gpt-4o-mini", **config}, env=env, runtime=Runtime(clock=clock, store=store))
+    runtime = Runtime(clock=clock, store=store, sinks=sinks)
+    made = AsyncClient({"model": "openai/gpt-4o-mini", **config}, env=env, runtime=runtime)
     made.clock = clock
     return made
 
@@ -388,9 +389,9 @@ def chats(upstream):
     return [asked for asked in upstream.served if not asked.path.endswith("/embeddings")]
 
 
-def lenient(upstream, threshold=0.97, **cache):
+def lenient(upstream, threshold=0.97, sinks=(), **cache):
     config = {"similar": threshold, **cache}
-    return client(upstream, cache=config, embedding_model="openai/text-embedding-3-small")
+    return client(upstream, sinks=sinks, cache=config, embedding_model="openai/text-embedding-3-small")
 
 
 async def test_a_near_question_has_the_same_answer():
@@ -501,3 +502,11 @@ async def test_a_question_whose_answer_failed_is_near_to_nothing():
             await line.complete(FIRST, retries=0, **SAME)
         assert (await line.complete(NEAR, **SAME)).text == NEAR
         assert (await line.complete(FIRST, **SAME)).text == NEAR
+
+
+async def test_the_vector_of_a_question_is_a_call_of_its_own_that_the_same_payer_pays():
+    records = []
+    async with FakeUpstream(thinker) as upstream, lenient(upstream, sinks=[records.append]) as line:
+        await line.complete(FIRST, payer="alice", **SAME)
+    assert [(record.operation, record.payer) for record in records] == [("embeddings", "alice"), ("chat", "alice")]
+    assert all(record.usage is not None for record in records)

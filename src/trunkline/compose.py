@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from msgspec.structs import replace
 
@@ -17,12 +17,12 @@ from trunkline.policies.choice import explain
 from trunkline.policies.means import Means
 from trunkline.policies.observe import observe
 from trunkline.policies.repair import repair
-from trunkline.policies.similar import Similar, normal
+from trunkline.policies.similar import Embed, Similar, normal
 from trunkline.providers.exchange import exchange
 from trunkline.providers.replay import replay
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Snapshot
-from trunkline.vocabulary.calls import Call, Policy, Step
+from trunkline.vocabulary.calls import Call, Clock, Policy, Step
 from trunkline.vocabulary.decisions import Decision
 from trunkline.vocabulary.requests import AnyRequest, EmbeddingRequest, Operation, Words
 from trunkline.vocabulary.rules import Rules
@@ -30,12 +30,15 @@ from trunkline.vocabulary.rules import Rules
 
 def compose(snapshot: Snapshot, runtime: Runtime, means: Means) -> Step:
     """The engine's steps, outermost first."""
+    recorded = observe(runtime.sinks, runtime.clock, snapshot.payers.owner)
+    tried = attempts(means)
+    asked = exchange(snapshot.catalog, runtime.transports, snapshot.facts, snapshot.price, runtime.clock)
     return stack(
-        observe(runtime.sinks, runtime.clock, snapshot.payers.owner),  # one record per call, whatever happens
-        cache(shelf(snapshot, runtime)),  # a hit asks nobody and spends nothing
+        recorded,  # one record per call, whatever happens
+        cache(shelf(snapshot, runtime, stack(recorded, tried, step=asked))),  # a hit asks nobody and spends nothing
         repair,  # an answer that has not the form it should have is asked for once more
-        attempts(means),  # the one loop: route, limits, retry, fallback, hedge
-        step=exchange(snapshot.catalog, runtime.transports, snapshot.facts, snapshot.price, runtime.clock),
+        tried,  # the one loop: route, limits, retry, fallback, hedge
+        step=asked,
     )
 
 
@@ -57,8 +60,8 @@ def means(snapshot: Snapshot, runtime: Runtime) -> Means:
     )
 
 
-def shelf(snapshot: Snapshot, runtime: Runtime) -> Shelf:
-    """How answers are kept and told again."""
+def shelf(snapshot: Snapshot, runtime: Runtime, step: Step) -> Shelf:
+    """How answers are kept and told again. `step` answers those who want a question's vector."""
     config = snapshot.config.cache
 
     def scope_of(call: Call) -> str:
@@ -67,7 +70,7 @@ def shelf(snapshot: Snapshot, runtime: Runtime) -> Shelf:
 
     similar = None
     if config.similar is not None:
-        embed = _embedding(snapshot, runtime)
+        embed = _embedding(snapshot, runtime.clock, step)
         similar = Similar(
             embed, lambda call: key_of(call, scope_of(call)), runtime.clock, config.similar, config.seconds
         )
@@ -82,15 +85,15 @@ def shelf(snapshot: Snapshot, runtime: Runtime) -> Shelf:
     )
 
 
-def _embedding(snapshot: Snapshot, runtime: Runtime) -> Callable[[str], Awaitable[list[float]]]:
-    """Questions as vectors, from the default embedding model: the local one where nobody says another."""
-    ask = exchange(snapshot.catalog, runtime.transports, snapshot.facts, snapshot.price, runtime.clock)
+def _embedding(snapshot: Snapshot, clock: Clock, step: Step) -> Embed:
+    """Questions as vectors, from the default embedding model: the local one where nobody says another. A call of its
+    own, which the asking one's payer pays."""
 
-    async def embed(question: str) -> list[float]:
-        target = snapshot.target(snapshot.embedding_model, "embeddings")
-        request = EmbeddingRequest(model=target.model, input=(question,))
-        call = Call(operation="embeddings", model=target.name, target=target, rules=NO_RULES, request=request)
-        return normal((await ask(call)).whole().vectors[0])
+    async def embed(question: str, payer: str | None) -> list[float]:
+        model = snapshot.embedding_model
+        request = EmbeddingRequest(model=model, input=(question,))
+        call = called(snapshot, clock, "embeddings", model, Rules(payer=payer), request=request)
+        return normal((await step(call)).whole().vectors[0])
 
     return embed
 
@@ -127,23 +130,46 @@ class Engine:
         read: Callable[[Words], Any] | None = None,
     ) -> Call:
         """A call whose clock has started. What `rules` leave open, the configuration says."""
-        now = self.runtime.clock.now()
-        rules = merged(self.snapshot.rules, rules)
-        route = self.snapshot.route(model, operation, rules.fallbacks)
-        return Call(
-            operation=operation,
-            model=model,
-            route=route,
-            target=route.entries[0].members[0].target,
-            at=self.runtime.clock.wall(),
-            rules=rules,
+        return called(
+            self.snapshot,
+            self.runtime.clock,
+            operation,
+            model,
+            rules,
             stream=stream,
             request=request,
             words=words,
             read=read,
-            started=now,
-            deadline=None if rules.timeout is None else now + rules.timeout,
         )
+
+
+def called(
+    snapshot: Snapshot, clock: Clock, operation: Operation, model: str, rules: Rules, **asked: Unpack[_Asked]
+) -> Call:
+    """A call whose clock has started."""
+    now = clock.now()
+    rules = merged(snapshot.rules, rules)
+    route = snapshot.route(model, operation, rules.fallbacks)
+    return Call(
+        operation=operation,
+        model=model,
+        route=route,
+        target=route.entries[0].members[0].target,
+        at=clock.wall(),
+        rules=rules,
+        started=now,
+        deadline=None if rules.timeout is None else now + rules.timeout,
+        **asked,
+    )
+
+
+class _Asked(TypedDict, total=False):
+    """What is asked, and how its words are read."""
+
+    stream: bool
+    request: AnyRequest | None
+    words: Words | None
+    read: Callable[[Words], Any] | None
 
 
 NO_RULES = Rules()

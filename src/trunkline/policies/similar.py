@@ -22,8 +22,8 @@ from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.parts import Text
 from trunkline.vocabulary.requests import Request
 
-Embed = Callable[[str], Awaitable[Sequence[float]]]
-"""A question as a vector of length 1."""
+Embed = Callable[[str, str | None], Awaitable[Sequence[float]]]
+"""A question as a vector of length 1, and who pays for it."""
 KeyOf = Callable[[Call], str]
 """What makes two calls the same, beside the question."""
 
@@ -71,7 +71,7 @@ class Similar:
         before, question = split
         try:
             async with self._clock.deadline(self._clock.now() + PATIENCE):
-                vector = await self._embed(question)
+                vector = await self._embed(question, call.rules.payer)
         except (TrunklineError, TimeoutError):  # without vectors nothing is near
             return None
         name = sha256(self._key_of(before).encode()).hexdigest()
