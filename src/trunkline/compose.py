@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, TypedDict, Unpack
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -22,23 +22,20 @@ from trunkline.providers.exchange import exchange
 from trunkline.providers.replay import replay
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Snapshot
-from trunkline.vocabulary.calls import Call, Clock, Policy, Step
+from trunkline.vocabulary.calls import Call, Policy, Step
 from trunkline.vocabulary.decisions import Decision
 from trunkline.vocabulary.requests import AnyRequest, EmbeddingRequest, Operation, Words
 from trunkline.vocabulary.rules import Rules
 
 
-def compose(snapshot: Snapshot, runtime: Runtime, means: Means) -> Step:
+def compose(snapshot: Snapshot, runtime: Runtime, means: Means, shelf: Shelf) -> Step:
     """The engine's steps, outermost first."""
-    recorded = observe(runtime.sinks, runtime.clock, snapshot.payers.owner)
-    tried = attempts(means)
-    asked = exchange(snapshot.catalog, runtime.transports, snapshot.facts, snapshot.price, runtime.clock)
     return stack(
-        recorded,  # one record per call, whatever happens
-        cache(shelf(snapshot, runtime, stack(recorded, tried, step=asked))),  # a hit asks nobody and spends nothing
+        observe(runtime.sinks, runtime.clock, snapshot.payers.owner),  # one record per call, whatever happens
+        cache(shelf),  # a hit asks nobody and spends nothing
         repair,  # an answer that has not the form it should have is asked for once more
-        tried,  # the one loop: route, limits, retry, fallback, hedge
-        step=asked,
+        attempts(means),  # the one loop: route, limits, retry, fallback, hedge
+        step=exchange(snapshot.catalog, runtime.transports, snapshot.facts, snapshot.price, runtime.clock),
     )
 
 
@@ -48,6 +45,7 @@ def means(snapshot: Snapshot, runtime: Runtime) -> Means:
         route_of=lambda call: call.route or snapshot.route(call.model, call.operation, call.rules.fallbacks),
         buckets_of=snapshot.buckets_of,
         price=snapshot.price,
+        reckoned=snapshot.reckoned,
         priced=snapshot.priced,
         max_output=snapshot.max_output,
         state=runtime.state,
@@ -60,8 +58,9 @@ def means(snapshot: Snapshot, runtime: Runtime) -> Means:
     )
 
 
-def shelf(snapshot: Snapshot, runtime: Runtime, step: Step) -> Shelf:
-    """How answers are kept and told again. `step` answers those who want a question's vector."""
+def shelf(snapshot: Snapshot, runtime: Runtime, embed: Embed) -> Shelf:
+    """How answers are kept and told again. `embed` makes vectors of questions, where nearly the same ones are looked
+    for."""
     config = snapshot.config.cache
 
     def scope_of(call: Call) -> str:
@@ -70,7 +69,6 @@ def shelf(snapshot: Snapshot, runtime: Runtime, step: Step) -> Shelf:
 
     similar = None
     if config.similar is not None:
-        embed = _embedding(snapshot, runtime.clock, step)
         similar = Similar(
             embed, lambda call: key_of(call, scope_of(call)), runtime.clock, config.similar, config.seconds
         )
@@ -83,19 +81,6 @@ def shelf(snapshot: Snapshot, runtime: Runtime, step: Step) -> Shelf:
         always=config.always,
         similar=similar,
     )
-
-
-def _embedding(snapshot: Snapshot, clock: Clock, step: Step) -> Embed:
-    """Questions as vectors, from the default embedding model: the local one where nobody says another. A call of its
-    own, which the asking one's payer pays."""
-
-    async def embed(question: str, payer: str | None) -> list[float]:
-        model = snapshot.embedding_model
-        request = EmbeddingRequest(model=model, input=(question,))
-        call = called(snapshot, clock, "embeddings", model, Rules(payer=payer), request=request)
-        return normal((await step(call)).whole().vectors[0])
-
-    return embed
 
 
 def stack(*policies: Policy, step: Step) -> Step:
@@ -112,7 +97,7 @@ class Engine:
         self.snapshot = snapshot
         self.runtime = runtime
         self._means = means(snapshot, runtime)
-        self.step = compose(snapshot, runtime, self._means)
+        self.step = compose(snapshot, runtime, self._means, shelf(snapshot, runtime, self._embed))
 
     def explain(self, call: Call) -> Decision:
         """How a call would find its target now. Asks nobody and takes nothing."""
@@ -130,46 +115,31 @@ class Engine:
         read: Callable[[Words], Any] | None = None,
     ) -> Call:
         """A call whose clock has started. What `rules` leave open, the configuration says."""
-        return called(
-            self.snapshot,
-            self.runtime.clock,
-            operation,
-            model,
-            rules,
+        now = self.runtime.clock.now()
+        rules = merged(self.snapshot.rules, rules)
+        route = self.snapshot.route(model, operation, rules.fallbacks)
+        return Call(
+            operation=operation,
+            model=model,
+            route=route,
+            target=route.entries[0].members[0].target,
+            at=self.runtime.clock.wall(),
+            rules=rules,
             stream=stream,
             request=request,
             words=words,
             read=read,
+            started=now,
+            deadline=None if rules.timeout is None else now + rules.timeout,
         )
 
-
-def called(
-    snapshot: Snapshot, clock: Clock, operation: Operation, model: str, rules: Rules, **asked: Unpack[_Asked]
-) -> Call:
-    """A call whose clock has started."""
-    now = clock.now()
-    rules = merged(snapshot.rules, rules)
-    route = snapshot.route(model, operation, rules.fallbacks)
-    return Call(
-        operation=operation,
-        model=model,
-        route=route,
-        target=route.entries[0].members[0].target,
-        at=clock.wall(),
-        rules=rules,
-        started=now,
-        deadline=None if rules.timeout is None else now + rules.timeout,
-        **asked,
-    )
-
-
-class _Asked(TypedDict, total=False):
-    """What is asked, and how its words are read."""
-
-    stream: bool
-    request: AnyRequest | None
-    words: Words | None
-    read: Callable[[Words], Any] | None
+    async def _embed(self, question: str, payer: str | None) -> list[float]:
+        """A question as a vector, from the default embedding model: the local one where nobody says another. A call of
+        its own, which the asking one's payer pays."""
+        model = self.snapshot.embedding_model
+        request = EmbeddingRequest(model=model, input=(question,))
+        call = self.call("embeddings", model, Rules(payer=payer), request=request)
+        return normal((await self.step(call)).whole().vectors[0])
 
 
 NO_RULES = Rules()

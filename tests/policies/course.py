@@ -16,7 +16,7 @@ from trunkline.state.figures import Board
 from trunkline.state.lines import Lines
 from trunkline.state.memory import MemoryState
 from trunkline.testing import FakeClock
-from trunkline.vocabulary.buckets import Bucket, Claim, Granted
+from trunkline.vocabulary.buckets import Bucket, Claim, Granted, nanos
 from trunkline.vocabulary.calls import Answer, Call, Outcome
 from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.messages import said
@@ -85,6 +85,7 @@ class Course:
             route_of=lambda call: call.route,
             buckets_of=lambda call: own,
             price=self._price,
+            reckoned=self._reckoned,
             priced=lambda target: "2026-11-20",
             max_output=lambda target: 100,
             state=self.state,
@@ -168,6 +169,10 @@ class Course:
             await done.wait()
         finally:
             stop()
+
+    def _reckoned(self, target: Target, prompt: int, answer: int) -> int | None:
+        price = self._price(target, Usage(input=prompt, output=answer), None)
+        return nanos(price) if price is not None else None
 
     def _price(self, target: Target, usage: Usage | None, tier: str | None) -> Decimal | None:
         rate = self._prices.get(target.name)

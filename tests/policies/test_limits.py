@@ -360,8 +360,8 @@ async def test_both_racers_are_paid_for():
 # --- how much is the worst --------------------------------------------------------------------------------------------
 
 
-def price(target, usage, tier):
-    return Decimal(usage.input) / 100 + Decimal(usage.output)
+def reckoned(target, prompt, answer):
+    return prompt * NANO // 100 + answer * NANO
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def price(target, usage, tier):
 )
 def test_the_worst_is_what_is_asked_then_what_is_usual_then_what_is_possible(most, p99, max_output, answers, output):
     size = Size(400, 0, most, answers)
-    needed = worst(size, target("a"), price, p99=p99, max_output=max_output)
+    needed = worst(size, target("a"), reckoned, p99=p99, max_output=max_output)
     assert (needed.tokens, needed.money) == (100 + output, Decimal(1) + output)
 
 

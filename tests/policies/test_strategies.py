@@ -14,6 +14,7 @@ from trunkline.policies.limits import Worst
 from trunkline.policies.route import STRATEGIES, headroom, weights_of
 from trunkline.policies.standing import Sight, Standing
 from trunkline.state.figures import Board, Figures
+from trunkline.vocabulary.buckets import nanos
 from trunkline.vocabulary.errors import ServiceError
 from trunkline.vocabulary.routes import Entry, Member
 
@@ -25,7 +26,7 @@ def standing(name, *buckets, weight=None, money=None, **figures):
     seen = Figures()
     for field, value in figures.items():
         setattr(seen, field, value)
-    worst = None if money is None else Worst(1, Decimal(money))
+    worst = None if money is None else Worst(1, nanos(Decimal(money)))
     made = target(name, *buckets)
     return Standing(Member(made, weight), made, seen, worst)
 

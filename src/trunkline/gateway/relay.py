@@ -65,7 +65,7 @@ async def refuse(error: TrunklineError, dialect: Dialect, send: Send, call: Call
     refused = dialect.error_to_wire(error)
     headers = [(name.encode(), value.encode()) for name, value in refused.headers.items()]
     if call is not None:
-        headers.append((b"x-trunkline-id", call.id.encode()))
+        headers += _course(call)
     await respond(refused.status, refused.body, headers, send)
 
 
@@ -98,14 +98,20 @@ def _told(call: Call, answer: Answer) -> list[tuple[bytes, bytes]]:
     headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
     if answer.request_id is not None and "x-request-id" not in answer.headers:
         headers.append((b"x-request-id", answer.request_id.encode()))
-    headers.append((b"x-trunkline-id", call.id.encode()))
+    headers += _course(call)
     headers.append((b"x-trunkline-target", answer.target.name.encode("ascii", "replace")))
+    if answer.loss and call.rules.on_unsupported == "warn":
+        headers.append((b"x-trunkline-loss", ", ".join(lost.field for lost in answer.loss).encode("ascii", "replace")))
+    return headers
+
+
+def _course(call: Call) -> list[tuple[bytes, bytes]]:
+    """What the headers say of a call's way, whether it was answered or not."""
+    headers = [(b"x-trunkline-id", call.id.encode())]
     if len(call.attempts) != 1 or call.rules.explain:
         headers.append((b"x-trunkline-attempts", str(len(call.attempts)).encode()))
     if call.rules.explain:
         headers.append((b"x-trunkline-route", msgspec.json.encode(call.decided)))
-    if answer.loss and call.rules.on_unsupported == "warn":
-        headers.append((b"x-trunkline-loss", ", ".join(lost.field for lost in answer.loss).encode("ascii", "replace")))
     return headers
 
 

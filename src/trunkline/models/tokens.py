@@ -7,7 +7,7 @@ rather too high than too low. Knows no tokenizer; what a call really used is wha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from math import ceil
 
 BYTES_PER_TOKEN = (
@@ -26,7 +26,9 @@ ATTACHMENT = 1_000
 
 MARKS = (b";base64,", b'"data":', b'"bytes":')
 """What stands before base64 in a request: words of a data URI; fields of Anthropic, Gemini, OpenAI and Bedrock."""
-BASE64 = re.compile(rb'\s*"?([\w+/=\\-]{64,}+)')
+LEAST = 64
+"""Letters of base64 that are taken for a file."""
+BASE64 = re.compile(rb'\s*"?([\w+/=\\-]{%d,}+)' % LEAST)
 
 
 def estimate(text: str | bytes | int, model: str = "") -> int:
@@ -37,21 +39,24 @@ def estimate(text: str | bytes | int, model: str = "") -> int:
     if isinstance(text, int):
         return ceil(text / bytes_per_token(model))
     raw = text.encode(errors="replace") if isinstance(text, str) else text
-    attached = list(attachments(raw))
+    attached = attachments(raw)
     return ceil((len(raw) - sum(attached)) / bytes_per_token(model)) + ATTACHMENT * len(attached)
 
 
+@lru_cache(1000)
 def bytes_per_token(model: str) -> float:
     """How many bytes make a token of a model; the name may have a provider before it."""
     return next((count for part, count in BYTES_PER_TOKEN if part in model), USUAL)
 
 
-def attachments(raw: bytes) -> Iterator[int]:
+def attachments(raw: bytes) -> list[int]:
     """The lengths of the base64 in a request. Looking for marks first spares long prompts a slow pattern."""
+    found: list[int] = []
     for mark in MARKS:
         place = raw.find(mark)
         while place >= 0:
             match = BASE64.match(raw, place + len(mark))
             if match:
-                yield len(match[1])
+                found.append(len(match[1]))
             place = raw.find(mark, match.end() if match else place + 1)
+    return found

@@ -43,10 +43,7 @@ def attempts(means: Means) -> Policy:
     """Ask the targets of the call's route until one answers, within its retries, its attempts and its deadline."""
 
     def policy(step: Step) -> Step:
-        async def run(call: Call) -> Answer:
-            return await _Course(call, step, means).run()
-
-        return run
+        return lambda call: _Course(call, step, means).run()
 
     return policy
 
@@ -103,10 +100,8 @@ class _Course:
                 self._leave_line(self._ticket, served=False)
             if self._choice.why or self._waited:
                 self._choice.decided(self._waited)
-        if self._held:
-            answer.on_end(lambda answer, outcome: self._settle())
-        if self._choice.route.several:
-            answer.on_end(self._remember)
+        if self._held or self._choice.route.several:
+            answer.on_end(self._ended)
         return answer
 
     async def _answered(self) -> Answer:
@@ -393,10 +388,13 @@ class _Course:
             retry_after=min(waits, default=None),
         )
 
-    def _remember(self, answer: Answer, outcome: Outcome) -> None:
-        """What lives on at the provider is asked for there again."""
-        for name in outcome.made:
-            self._means.board.remember(name, answer.target.name)
+    def _ended(self, answer: Answer, outcome: Outcome) -> None:
+        """What the call held is settled; what lives on at the provider is asked for there again."""
+        if self._held:
+            self._settle()
+        if self._choice.route.several:
+            for name in outcome.made:
+                self._means.board.remember(name, answer.target.name)
 
     def _settle(self) -> None:
         """The call is over: what its attempts used is what it used."""

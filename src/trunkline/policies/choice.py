@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from trunkline.vocabulary.buckets import Bucket
+from trunkline.vocabulary.buckets import NANO, Bucket
 from trunkline.vocabulary.calls import Call
 from trunkline.vocabulary.decisions import Considered, Decision
 from trunkline.vocabulary.routes import Entry, Member, Route, Target
@@ -35,6 +35,7 @@ class Choice:
         "_call",
         "_considered",
         "_dearest",
+        "_dearest_nanos",
         "_means",
         "_original",
         "_pin",
@@ -61,6 +62,7 @@ class Choice:
         """By target: what kept it from being asked."""
         self._pin = pin_of(call, self.route, means.board) if self.route.several else None
         self._dearest = _least(call.rules.max_cost, self.route.max_cost)
+        self._dearest_nanos = NEVER if self._dearest is None else self._dearest * NANO
         self._wanted: bool | None = None
         """Whether somebody wants to know how much is asked; None: not looked at."""
         self._size: Size | None = None
@@ -130,7 +132,7 @@ class Choice:
         if tried.failures and tried.failures[target.name] and (tried.left <= 0 or self._is_storming(target)):
             return None
         needed = self.worst(target)
-        if needed is not None and (self._dearest is not None or needed.money is None):
+        if needed is not None and (needed.nanos is None or needed.nanos > self._dearest_nanos):
             why = out_of_bounds(target, needed, self._dearest, self.buckets, unpriced=self._means.unpriced)
             if why is not None:
                 self.why[target.name] = why
@@ -185,7 +187,7 @@ class Choice:
             p99 = means.board[target.name].outputs.quantile(0.99)
         key = (target.provider, target.model, p99)  # siblings cost the same
         if (found := self._worsts.get(key)) is None:
-            found = worst(size, target, means.price, p99=p99, max_output=means.max_output(target))
+            found = worst(size, target, means.reckoned, p99=p99, max_output=means.max_output(target))
             self._worsts[key] = found
         return found
 
@@ -242,8 +244,8 @@ def _reckoned(call: Call, standing: Standing, entry: Entry, means: Means) -> Con
     """A candidate, with what would be reserved for it and what it can cost at the most."""
     target, size, longest = standing.target, size_of(call), means.max_output(standing.target)
     p99 = standing.figures.outputs.quantile(0.99)
-    reserved = worst(size, target, means.price, p99=p99, max_output=longest)
-    most = worst(size, target, means.price, p99=None, max_output=longest)
+    reserved = worst(size, target, means.reckoned, p99=p99, max_output=longest)
+    most = worst(size, target, means.reckoned, p99=None, max_output=longest)
     return Considered(
         target=target.name,
         entry=entry.name,

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from trunkline.vocabulary.buckets import NANO, Bucket, Claim, Refusal, Used, nanos
+from trunkline.vocabulary.buckets import NANO, Bucket, Claim, Refusal, Used
 from trunkline.vocabulary.errors import BudgetError, LimitError, TrunklineError
 from trunkline.vocabulary.routes import Target
 from trunkline.vocabulary.usage import Cost, Usage
@@ -22,19 +22,30 @@ UNKNOWN_MOST = 4096
 """Tokens that an answer is reserved where neither the caller nor anybody else says how long it may be."""
 
 Price = Callable[[Target, Usage | None, str | None], Cost | None]
+"""What a target charges for a usage at a service tier, exactly; None where that is unknown."""
+Reckoned = Callable[[Target, int, int], int | None]
+"""What a prompt and an answer of so many tokens cost there, in nano-dollars; None where that is unknown."""
 
 
 class Worst(Struct, frozen=True):
     """The most that an attempt is reckoned to use."""
 
     tokens: int
-    money: Decimal | None
-    """US dollars; None where the price is unknown."""
-    used: Used = Used()
-    """The same as amounts of buckets."""
+    nanos: int | None
+    """Nano-dollars; None where the price is unknown."""
+
+    @property
+    def money(self) -> Decimal | None:
+        """US dollars."""
+        return self.nanos / NANO if self.nanos is not None else None
+
+    @property
+    def used(self) -> Used:
+        """The same as amounts of buckets."""
+        return Used(self.tokens, self.nanos or 0)
 
 
-def worst(size: Size, target: Target, price: Price, *, p99: float | None, max_output: int | None) -> Worst:
+def worst(size: Size, target: Target, reckoned: Reckoned, *, p99: float | None, max_output: int | None) -> Worst:
     """What an attempt at a target may use at the worst.
 
     An answer is as long as the caller allows, else as 99 of 100 of the target's lately were, else as the model can: for
@@ -44,15 +55,13 @@ def worst(size: Size, target: Target, price: Price, *, p99: float | None, max_ou
         most = min(size.most, max_output) if max_output is not None else size.most
     else:
         most = int(p99) if p99 is not None else max_output if max_output is not None else UNKNOWN_MOST
-    usage = Usage(input=size.prompt(target.model), output=most * size.answers)
-    tokens, money = usage.input + usage.output, price(target, usage, None)
-    return Worst(tokens, money, Used(tokens, nanos(money) if money is not None else 0))
+    prompt, answer = size.prompt(target.model), most * size.answers
+    return Worst(prompt + answer, reckoned(target, prompt, answer))
 
 
 def claims(buckets: Sequence[Bucket], needed: Worst) -> tuple[Claim, ...]:
     """What an attempt or a call claims of its buckets."""
-    used = needed.used
-    amounts = {"requests": 1, "slots": 1, "tokens": used.tokens, "money": used.money}
+    amounts = {"requests": 1, "slots": 1, "tokens": needed.tokens, "money": needed.nanos or 0}
     return tuple([_claim(Claim, (bucket, amounts[bucket.measure])) for bucket in buckets])
 
 
@@ -62,7 +71,7 @@ _claim: Callable[[type[Claim], tuple[Bucket, int]], Claim] = tuple.__new__  # py
 
 def more_claims(buckets: Sequence[Bucket], needed: Worst, held: Used) -> tuple[Claim, ...]:
     """What a call claims in addition where its next target may use more than what is held for it."""
-    more = {"tokens": needed.used.tokens - held.tokens, "money": needed.used.money - held.money}
+    more = {"tokens": needed.tokens - held.tokens, "money": (needed.nanos or 0) - held.money}
     return tuple(Claim(bucket, more[bucket.measure]) for bucket in buckets if more.get(bucket.measure, 0) > 0)
 
 

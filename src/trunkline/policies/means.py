@@ -15,7 +15,7 @@ from trunkline.vocabulary.buckets import Bucket, State
 from trunkline.vocabulary.calls import Call, Clock
 from trunkline.vocabulary.routes import Route, Target
 
-from .limits import Price
+from .limits import Price, Reckoned
 
 
 class Means(Struct, frozen=True, kw_only=True):
@@ -26,6 +26,7 @@ class Means(Struct, frozen=True, kw_only=True):
     buckets_of: Callable[[Call], Sequence[Bucket]]
     """The limits and budgets of a call's payer and owner."""
     price: Price
+    reckoned: Reckoned
     priced: Callable[[Target], str | None]
     """The day of a target's price."""
     max_output: Callable[[Target], int | None]

@@ -63,8 +63,8 @@ def lowest_latency(candidates: list[Standing], sight: Sight) -> list[Standing]:
 def lowest_cost(candidates: list[Standing], sight: Sight) -> list[Standing]:
     """The cheapest first; those without a known price last."""
     for standing in candidates:
-        money = standing.worst.money if standing.worst is not None else None
-        standing.score = float(money) if money is not None else float("inf")
+        money = standing.worst.nanos if standing.worst is not None else None
+        standing.score = money / 1e9 if money is not None else float("inf")
     return _by_score(candidates)
 
 

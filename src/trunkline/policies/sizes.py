@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from trunkline.models.tokens import ATTACHMENT, attachments, bytes_per_token
+from trunkline.models.tokens import ATTACHMENT, LEAST, attachments, bytes_per_token
 from trunkline.vocabulary.calls import Call
 from trunkline.vocabulary.requests import Request
 from trunkline.wire.grammar.sizes import asked_for
@@ -37,21 +37,30 @@ class Size(Struct, frozen=True):
 
 def size_of(call: Call) -> Size:
     """The size of a call."""
-    if call.words is not None:
-        most, answers = asked_for(call.words)
-        return _sized(call.words.fields.values(), most, answers)
-    request: Any = call.request
+    words = call.words
+    request: Any = call.request if words is None else None
+    texts = words.fields.values() if words is not None else [_said(request)]
+    most: int | None = 0  # vectors, rankings and judgements have no tokens
+    answers: int | None = None
+    if call.operation == "chat":
+        if words is not None:
+            most, answers = asked_for(words)
+        else:
+            most, answers = request.settings.max_tokens, request.settings.n
+    return _sized(texts, most, answers)
+
+
+def _said(request: Any) -> bytes:
     if isinstance(request, Request):
-        said = msgspec.json.encode([request.messages, request.tools, request.response_format])
-        return _sized([said], request.settings.max_tokens, request.settings.n)
-    return _sized([msgspec.json.encode(request)], None, None)
+        return msgspec.json.encode([request.messages, request.tools, request.response_format])
+    return msgspec.json.encode(request)
 
 
 def _sized(texts: Iterable[Any], most: int | None, answers: int | None) -> Size:
     text = attached = 0
     for raw in map(bytes, texts):
         text += len(raw)
-        for length in attachments(raw):
+        for length in attachments(raw) if len(raw) > LEAST else ():
             text -= length
             attached += 1
     return Size(text, attached, most, answers or 1)

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from trunkline.config import BUILT_IN_MODEL, Config, Named, TargetConfig, address, book_of, catalog_of, names_of
 from trunkline.config.file import suggestion
-from trunkline.models.cost import price
+from trunkline.models.cost import price, reckoned
 from trunkline.models.facts import ModelFacts
 from trunkline.models.names import maker
 from trunkline.models.thinking import thinking
@@ -190,6 +190,10 @@ class Snapshot:
     def price(self, target: Target, usage: Usage | None, tier: str | None = None) -> Cost | None:
         """What a target charges for a usage at a service tier; None where the price or the usage is unknown."""
         return price(self.model_facts(target), usage, tier=tier) if usage is not None else None
+
+    def reckoned(self, target: Target, prompt: int, answer: int) -> int | None:
+        """Nano-dollars that so many tokens cost there, for a reservation; None where the price is unknown."""
+        return reckoned(self.model_facts(target), prompt, answer)
 
     def priced(self, target: Target) -> str | None:
         """The day of a target's price; None where nobody says."""

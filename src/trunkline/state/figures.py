@@ -50,27 +50,30 @@ class Rolling:
 class Slices:
     """Counts of the last minute."""
 
-    __slots__ = ("_at", "_counts")
+    __slots__ = ("_at", "_counts", "_sum")
 
     def __init__(self) -> None:
         self._counts = [0] * SLICES
         self._at = 0
+        self._sum = 0
 
     def add(self, count: int, now: float) -> None:
         """Count more."""
         if int(now / SLICE) != self._at:
             self._turn(now)
         self._counts[self._at % SLICES] += count
+        self._sum += count
 
     def sum(self, now: float) -> int:
         """All of the last minute."""
         if int(now / SLICE) != self._at:
             self._turn(now)
-        return sum(self._counts)
+        return self._sum
 
     def _turn(self, now: float) -> None:
         at = int(now / SLICE)
         for gone in range(max(self._at, at - SLICES) + 1, at + 1):
+            self._sum -= self._counts[gone % SLICES]
             self._counts[gone % SLICES] = 0
         self._at = max(self._at, at)
 

@@ -76,6 +76,8 @@ class MemoryState:
                 self._open.remove(reservation.id)
             except KeyError:  # it is settled already
                 return
+            if not reservation.claims:
+                return
             at = int(reservation.at * SECOND)
             counters, keeps = self._counters, kept_of(used)
             for bucket, amount in reservation.claims:
