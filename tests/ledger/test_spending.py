@@ -215,15 +215,15 @@ def test_an_empty_ledger_has_no_sums(opened):
 # --- what budgets begin with ------------------------------------------------------------------------------------------
 
 
-def test_what_was_spent_is_told_by_payer_owner_and_route(opened):
+def test_what_was_spent_is_told_by_payer_owner_route_and_target(opened):
     ledger = opened()
     ledger(record(attempt(cost="0.25"), attempt(cost="0.0000000001")))
-    ledger(record(attempt(cost=None), payer="bob", route=None))
+    ledger(record(attempt(cost=None), payer=None, route=None))
     spent = ledger.spent("day")
-    assert set(spent) == {"payer:alice", "payer:bob", "owner:research", "route:smart"}
+    assert set(spent) == {"payer:alice", "payer:", "owner:research", "route:smart", "route:", "target:openai/gpt-4o"}
     assert spent["payer:alice"] == spent["route:smart"] == (1, 30, 250_000_001)
-    assert spent["payer:bob"] == (1, 15, 0)
-    assert spent["owner:research"] == (2, 45, 250_000_001)
+    assert spent["payer:"] == spent["route:"] == (1, 15, 0), "nobody named"
+    assert spent["owner:research"] == spent["target:openai/gpt-4o"] == (2, 45, 250_000_001)
     assert spent["payer:alice"].money == 250_000_001
 
 
