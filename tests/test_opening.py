@@ -1,6 +1,7 @@
 """What a configuration opens: the state, the cache's store, the ledger, and what budgets begin with."""
 
 import asyncio
+import logging
 import time
 
 import pytest
@@ -35,6 +36,16 @@ payers:
 owners:
   research: {{budget: {{usd: 30, per: month}}}}
 """
+
+
+@pytest.fixture(autouse=True)
+def log():
+    """The gateway turns the log to stderr: others find it as it was."""
+    logger = logging.getLogger("trunkline")
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 def configuration(text):

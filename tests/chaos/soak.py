@@ -92,6 +92,8 @@ class Soak:
     """Calls of every sort, as the dice say."""
 
     def __init__(self, seed: int) -> None:
+        self.alive = _alive()
+        """Those of others: not ours to count."""
         self.dice = random.Random(seed)
         self.clock = FakeClock()
         self.clock.slept = deque(maxlen=10)  # pyright: ignore[reportAttributeAccessIssue] a test would keep them all
@@ -203,8 +205,7 @@ class Soak:
             "records too few": self.begun - self.records,
             "nanodollars spent that no record tells of": self._spent() - self.cost,
         }
-        gc.collect()
-        alive = Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, Call | Answer))
+        alive = _alive() - self.alive
         return [f"{count} {what}" for what, count in {**found, **alive}.items() if count]
 
     def _spent(self) -> int:
@@ -215,6 +216,12 @@ class Soak:
         runtime = self.runtime
         counters = len(runtime.state._counters)  # pyright: ignore[reportAttributeAccessIssue]
         return f"{counters} counters, {runtime.store.bytes // 1000} kB of answers"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _alive() -> Counter[str]:
+    """How many calls and answers somebody holds."""
+    gc.collect()
+    return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, Call | Answer))
 
 
 def rss() -> float:

@@ -89,7 +89,8 @@ class _Course:
 
     async def run(self) -> Answer:
         """Answer the call, and settle what it holds when the answer has ended."""
-        self._means.board.calls.add(1, self._clock.now())
+        if self._call.rules.hedge is not None:
+            self._means.board.calls.add(1, self._clock.now())
         try:
             answer = await self._answered()
         except BaseException:

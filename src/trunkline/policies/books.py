@@ -38,7 +38,7 @@ class Totals:
 class Books:
     """One attempt, from its beginning to its end."""
 
-    __slots__ = ("_attempt", "_began", "_choice", "_granted", "_means", "_standing", "_totals")
+    __slots__ = ("_attempt", "_began", "_choice", "_counts", "_granted", "_means", "_standing", "_totals")
 
     def __init__(
         self,
@@ -55,6 +55,8 @@ class Books:
         self._granted = granted
         self._totals = totals
         self._choice = choice
+        self._counts = granted is not None or bool(choice.buckets)
+        """Somebody wants to know what it used."""
         self._began = means.clock.now()
         standing.figures.in_flight += 1
 
@@ -73,6 +75,8 @@ class Books:
         attempt.usage = Usage(input=self._choice.measured.prompt(target.model), estimated=True)
         attempt.cost = self._means.price(target, attempt.usage, None)
         self._forgo()
+        if attempt.cost is not None:
+            attempt.priced = self._means.priced(target)
         self._close(self._used())
 
     def answered(self, answer: Answer) -> None:
@@ -103,7 +107,9 @@ class Books:
                 adapt.answered(figures)
             if outcome.usage is not None:
                 figures.outputs.add(outcome.usage.completion_tokens)
-        self._close(self._used())
+        if attempt.cost is not None:
+            attempt.priced = self._means.priced(self._standing.target)
+        self._close(self._used() if self._counts else None)
 
     @property
     def _probes(self) -> bool:
@@ -114,8 +120,6 @@ class Books:
         attempt = self._attempt
         if attempt.usage is None:
             return self._standing.worst.used if self._standing.worst is not None else Used()
-        if attempt.cost is not None:
-            attempt.priced = self._means.priced(self._standing.target)
         return Used(attempt.usage.total_tokens, nanos(attempt.cost) if attempt.cost is not None else 0)
 
     def _against(self, error: TrunklineError) -> None:

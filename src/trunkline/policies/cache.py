@@ -58,10 +58,11 @@ def cache(shelf: Shelf) -> Policy:
     def policy(step: Step) -> Step:
         flights: Flights = {}
 
-        async def run(call: Call) -> Answer:
+        def run(call: Call) -> Awaitable[Answer]:
             wanted = shelf.always if call.rules.cache is None else call.rules.cache
-            if not wanted or call.operation == "tokens":
-                return await step(call)
+            return looked_for(call) if wanted and call.operation != "tokens" else step(call)
+
+        async def looked_for(call: Call) -> Answer:
             key = key_of(call, shelf.scope_of(call))
             place = (asyncio.get_running_loop(), key)
             while True:

@@ -83,7 +83,9 @@ class Choice:
             self.why.update({out.target.name: why for out in entry.members if out not in members})
         if self._pin is not None:
             members = self._bound(members, self._pin)
-        found = [standing for member in members if (standing := self._standing(member, entry)) is not None]
+        found = self._found(members, entry)
+        if self._means.state.quiet:
+            return found
         well = [standing for standing in found if not self._rests(standing)]
         if well or not found or not last or self.tried.causes:
             return well
@@ -123,21 +125,29 @@ class Choice:
         self.ready[target.name] = NEVER if after is None else self._means.clock.now() + after
         self.why[target.name] = why
 
-    def _standing(self, member: Member, entry: Entry) -> Standing | None:
-        """A member as a candidate; None where it is out."""
-        target, tried = member.target, self.tried
-        if tried.out and target.name in tried.out:
-            return None
-        figures = self._means.board[target.name]
-        if tried.failures and tried.failures[target.name] and (tried.left <= 0 or self._is_storming(target)):
-            return None
-        needed = self.worst(target)
-        if needed is not None and (needed.nanos is None or needed.nanos > self._dearest_nanos):
-            why = out_of_bounds(target, needed, self._dearest, self.buckets, unpriced=self._means.unpriced)
-            if why is not None:
-                self.why[target.name] = why
-                return None
-        return Standing(member, target, figures, needed, target.adaptive or entry.strategy == "most-headroom")
+    def _found(self, members: Sequence[Member], entry: Entry) -> list[Standing]:
+        """The members that are not out, as candidates."""
+        tried, board, size, learns = self.tried, self._means.board, self.size, entry.strategy == "most-headroom"
+        found: list[Standing] = []
+        for member in members:
+            target = member.target
+            if (tried.causes or tried.out) and self._is_out(target):
+                continue
+            needed = self._worst(target, size) if size is not None else None
+            if needed is not None and (needed.nanos is None or needed.nanos > self._dearest_nanos):
+                why = out_of_bounds(target, needed, self._dearest, self.buckets, unpriced=self._means.unpriced)
+                if why is not None:
+                    self.why[target.name] = why
+                    continue
+            found.append(Standing(member, target, board[target.name], needed, learns or target.adaptive))
+        return found
+
+    def _is_out(self, target: Target) -> bool:
+        """Whether the call is done with a target."""
+        tried = self.tried
+        if target.name in tried.out:
+            return True
+        return bool(tried.failures[target.name]) and (tried.left <= 0 or self._is_storming(target))
 
     def _bound(self, members: Sequence[Member], pin: Pin) -> list[Member]:
         """Those who can make sense of what the call refers to."""
@@ -177,11 +187,8 @@ class Choice:
             self._size = size_of(self._call)
         return self._size
 
-    def worst(self, target: Target) -> Worst | None:
-        """What an attempt there may use; None where nobody wants to know."""
-        size = self.size
-        if size is None:
-            return None
+    def _worst(self, target: Target, size: Size) -> Worst:
+        """What an attempt there may use."""
         means, p99 = self._means, None
         if size.most is None:
             p99 = means.board[target.name].outputs.quantile(0.99)

@@ -45,7 +45,7 @@ def observe(sinks: Sequence[Sink], clock: Clock, owner_of: Callable[[str | None]
 
 def _record(call: Call, outcome: Outcome, answer: Answer | None, clock: Clock, owner: str | None) -> Record:
     seconds = clock.now() - call.started
-    error, decided = outcome.error, call.decided
+    error, decision = outcome.error, call.decision
     target = answer.target if answer is not None else call.target
     return Record(
         id=call.id,
@@ -69,8 +69,8 @@ def _record(call: Call, outcome: Outcome, answer: Answer | None, clock: Clock, o
         owner=owner,
         tags=call.rules.tags,
         route=call.route.name if call.route is not None else None,
-        waited=decided.waited,
-        cached=decided.cached,
+        waited=decision.waited if decision is not None else 0.0,
+        cached=decision is not None and decision.cached,
         loss=tuple([lost.field for lost in answer.loss]) if answer is not None and answer.loss else (),
         attempts=call.attempts,
     )

@@ -101,6 +101,11 @@ class MemoryState:
         with self._lock:
             self._rests.forgo(target)
 
+    @property
+    def quiet(self) -> bool:
+        """No target rests."""
+        return not self._rests
+
     def resting(self, target: str) -> float:
         """Seconds that a target still rests."""
         if target not in self._rests:  # nearly always, and asked for each candidate of each call

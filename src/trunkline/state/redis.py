@@ -146,6 +146,11 @@ class RedisState:
         self._near.forgo(target)
         self._post("forgo", target)
 
+    @property
+    def quiet(self) -> bool:
+        """No target rests, as far as is known here."""
+        return self._near.quiet
+
     def resting(self, target: str) -> float:
         """Seconds that a target still rests, as far as this process has heard."""
         return self._near.resting(target)

@@ -34,6 +34,9 @@ class Rests:
     def __contains__(self, target: str) -> bool:
         return target in self._rests
 
+    def __len__(self) -> int:
+        return len(self._rests)
+
     def refusal(self, target: str, now: float) -> Refusal | None:
         """Why a target that is in here may not be asked; None: by a probe."""
         rest = self._rests[target]

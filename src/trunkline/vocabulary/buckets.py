@@ -113,6 +113,11 @@ class State(Protocol):
         """A probe ended without a word on the target's health: another may find out."""
         ...
 
+    @property
+    def quiet(self) -> bool:
+        """No target rests or is on probation after it, as far as is known here."""
+        ...
+
     def resting(self, target: str) -> float:
         """Seconds that a target still rests, as far as is known here; 0.0 for one that may be asked."""
         ...
