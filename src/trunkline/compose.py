@@ -97,6 +97,8 @@ class Engine:
         self.snapshot = snapshot
         self.runtime = runtime
         self._means = means(snapshot, runtime)
+        self._merged = NO_RULES, snapshot.rules
+        """The last rules that a call came with, and what they are with the configuration's."""
         self.step = compose(snapshot, runtime, self._means, shelf(snapshot, runtime, self._embed))
 
     def explain(self, call: Call) -> Decision:
@@ -116,7 +118,11 @@ class Engine:
     ) -> Call:
         """A call whose clock has started. What `rules` leave open, the configuration says."""
         now = self.runtime.clock.now()
-        rules = merged(self.snapshot.rules, rules)
+        said, whole = self._merged
+        if said is not rules:  # a client says the same for most of its calls
+            whole = merged(self.snapshot.rules, rules)
+            self._merged = rules, whole
+        rules = whole
         route = self.snapshot.route(model, operation, rules.fallbacks)
         return Call(
             operation=operation,

@@ -48,7 +48,8 @@ class SystemClock:
         """Calls `ring` when `now()` passes `when`, unless the function it gives back is called before."""
         if when is None:
             return _nothing
-        return asyncio.get_running_loop().call_later(when - self.now(), ring).cancel
+        loop = asyncio.get_running_loop()
+        return loop.call_at(loop.time() + when - self.now(), ring).cancel
 
 
 def _nothing() -> None:

@@ -41,7 +41,6 @@ class Choice:
         "_pin",
         "_size",
         "_wanted",
-        "_worsts",
         "buckets",
         "ready",
         "route",
@@ -66,7 +65,6 @@ class Choice:
         self._wanted: bool | None = None
         """Whether somebody wants to know how much is asked; None: not looked at."""
         self._size: Size | None = None
-        self._worsts: dict[tuple[str, str, float | None], Worst] = {}
         self._considered: list[Considered] = []
 
     # -- who may be asked ----------------------------------------------------------------------------------------------
@@ -129,11 +127,14 @@ class Choice:
         """The members that are not out, as candidates."""
         tried, board, size, learns = self.tried, self._means.board, self.size, entry.strategy == "most-headroom"
         found: list[Standing] = []
+        needed: Worst | None = None
+        before: Target | None = None
         for member in members:
             target = member.target
             if (tried.causes or tried.out) and self._is_out(target):
                 continue
-            needed = self._worst(target, size) if size is not None else None
+            if size is not None and (before is None or size.most is None or not _are_alike(before, target)):
+                needed, before = self._worst(target, size), target
             if needed is not None and (needed.nanos is None or needed.nanos > self._dearest_nanos):
                 why = out_of_bounds(target, needed, self._dearest, self.buckets, unpriced=self._means.unpriced)
                 if why is not None:
@@ -192,17 +193,12 @@ class Choice:
         means, p99 = self._means, None
         if size.most is None:
             p99 = means.board[target.name].outputs.quantile(0.99)
-        key = (target.provider, target.model, p99)  # siblings cost the same
-        if (found := self._worsts.get(key)) is None:
-            found = worst(size, target, means.reckoned, p99=p99, max_output=means.max_output(target))
-            self._worsts[key] = found
-        return found
+        return worst(size, target, means.reckoned, p99=p99, max_output=means.max_output(target))
 
     def asking(self, call: Call) -> None:
         """The call asks something else from here on."""
         self._call = call
         self._size = None
-        self._worsts.clear()
 
     def _wants_sizes(self) -> bool:
         route, rules = self.route, self._call.rules
@@ -261,6 +257,11 @@ def _reckoned(call: Call, standing: Standing, entry: Entry, means: Means) -> Con
         cost=reserved.money,
         most=most.money if size.most is not None or longest is not None else None,
     )
+
+
+def _are_alike(one: Target, other: Target) -> bool:
+    """Whether they cost the same."""
+    return one.model == other.model and one.provider == other.provider
 
 
 def _least(one: Decimal | None, other: Decimal | None) -> Decimal | None:

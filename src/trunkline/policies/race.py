@@ -28,12 +28,13 @@ async def raced(first: Runner, rival: Callable[[], Rival], delay: float, clock: 
     finally:
         stop()
         race.stop()
-        try:
-            await race.end()
-        except asyncio.CancelledError:  # the caller leaves at this very moment
-            if won is not None:
-                won.abandon()
-            raise
+        if race.begun:
+            try:
+                await race.end()
+            except asyncio.CancelledError:  # the caller leaves at this very moment
+                if won is not None:
+                    won.abandon()
+                raise
     return answer
 
 
@@ -50,6 +51,11 @@ class _Race:
         """Nobody has won yet."""
         self._lost = False
         """The rival has overtaken the first attempt, and cancelled it."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a rival."""
+        return self._rival is not None
 
     async def run(self, first: Runner) -> Answer:
         try:

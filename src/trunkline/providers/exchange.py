@@ -34,6 +34,7 @@ from trunkline.vocabulary.usage import Cost, Usage
 from trunkline.wire.grammar import structured
 from trunkline.wire.grammar.classify import kept_headers, request_id
 from trunkline.wire.grammar.emulation import Reading, tools_by_schema
+from trunkline.wire.registry import STORING
 
 from .catalog import Catalog
 from .estimating import estimated, used_so_far
@@ -280,7 +281,7 @@ class Conversation:
             answer.cost = self.price_of(self.call.target, seen.usage, seen.tier)
         else:  # translated, or something that a glance does not understand: an error in a 200, no JSON
             reply = answer.whole()
-            made = seen.made or ((reply.id,) if reply.id else ())
+            made = seen.made or ((reply.id,) if reply.id and self.spoken.dialect.name in STORING else ())
             seen, answer.cost = Seen(reply.usage, reply.finish, reply.service_tier, made), reply.cost
         answer.end(Outcome(kind="finished", usage=seen.usage, finish=seen.finish, tier=seen.tier, made=seen.made))
         return answer

@@ -17,6 +17,7 @@ from trunkline.vocabulary.events import Ended, Event, Finished, Started, UsageRe
 from trunkline.vocabulary.protocols import Decoder, Receiving
 from trunkline.vocabulary.rules import Timeouts
 from trunkline.vocabulary.usage import Usage
+from trunkline.wire.registry import STORING
 
 Piece = TypeVar("Piece", covariant=True)
 """A list of events, or bytes that pass through."""
@@ -106,7 +107,7 @@ class Watched:
                 self.finish = event.finish
             elif type(event) is Started:
                 self.tier = event.extra.get("service_tier") or self.tier
-                self.made = (event.id,) if event.id else ()
+                self.made = (event.id,) if event.id and event.dialect in STORING else ()
             elif type(event) is Ended:
                 self.ended = True
         return events

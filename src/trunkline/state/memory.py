@@ -81,6 +81,8 @@ class MemoryState:
             at = int(reservation.at * SECOND)
             counters, keeps = self._counters, kept_of(used)
             for bucket, amount in reservation.claims:
+                if used is not None and bucket.measure == "requests":  # it was made: it stays counted
+                    continue
                 counter = counters.get(bucket.key) or self._begin(bucket, int(self._clock.now() * SECOND))
                 counter.settle(amount, keeps.get(bucket.measure, amount), at)
         finally:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
-from functools import cached_property
 from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 Measure = Literal["requests", "tokens", "slots", "money"]
 """What a bucket counts. `slots` are calls at the same time; `money` is in nano-dollars."""
@@ -20,7 +20,7 @@ Period = Literal["hour", "day", "week", "month", "ever"]
 """How long a budget lasts: by the calendar, in UTC; weeks begin on Monday."""
 
 
-class Bucket(Struct, frozen=True, kw_only=True, dict=True):
+class Bucket(Struct, frozen=True, kw_only=True):
     """One limit. Whoever names the same bucket shares it.
 
     With a `period` it is a budget, that begins anew with each; else `slots` are what is held now, and requests and
@@ -33,11 +33,11 @@ class Bucket(Struct, frozen=True, kw_only=True, dict=True):
     limit: int
     seconds: float = 60.0
     period: Period | None = None
+    key: str = ""
+    """What it is called in a store, written by itself: two buckets of one name may differ in measure and length."""
 
-    @cached_property
-    def key(self) -> str:
-        """What it is called in a store: two buckets of one name may differ in measure and length. Written once."""
-        return f"{self.name}:{self.measure}:{self.period or f'{self.seconds:g}'}"
+    def __post_init__(self) -> None:
+        force_setattr(self, "key", f"{self.name}:{self.measure}:{self.period or f'{self.seconds:g}'}")
 
 
 class Claim(NamedTuple):

@@ -26,3 +26,6 @@ CHAT: tuple[StreamingDialect, ...] = (
     openai_completions,
 )
 """The dialects in which a model is talked to."""
+
+STORING = frozenset({openai_responses.name})
+"""Those whose answers live on at the provider: a later request may name them."""

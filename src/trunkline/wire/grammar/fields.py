@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any, NoReturn, cast
 
 import msgspec
@@ -62,16 +63,14 @@ def read(table: Iterable[Field], body: Json) -> Settings:
 
 
 def write(
-    table: Iterable[Field], settings: Settings, facts: Facts, body: Json, *, own: bool = False
+    table: tuple[Field, ...], settings: Settings, facts: Facts, body: Json, *, own: bool = False
 ) -> tuple[Loss, ...]:
     """Put the settings into `body`; what the table (or the target) has no key for is lost. `own`: a caller of this API
     said them."""
-    by_attribute = {entry.attribute: entry for entry in table}
+    by_attribute = _by_attribute(table)
     lost: list[Loss] = []
-    for attribute in Settings.__struct_fields__:
-        value = getattr(settings, attribute)
-        if value is None:
-            continue
+    said = zip(Settings.__struct_fields__, _values(settings), strict=True)
+    for attribute, value in [each for each in said if each[1] is not None]:
         entry = by_attribute.get(attribute)
         if entry is None or (entry.optional and not own and entry.wire not in facts.quirks.accepts):
             if value != TAKEN_FOR_GRANTED.get(attribute):
@@ -79,6 +78,18 @@ def write(
         else:
             body[entry.wire] = entry.encode(value) if entry.encode else value
     return tuple(lost)
+
+
+_values: Callable[[Settings], tuple[Any, ...]] = attrgetter(*Settings.__struct_fields__)
+_tables: dict[int, tuple[tuple[Field, ...], dict[str, Field]]] = {}
+"""By a table's identity: itself, so that this stays its own, and its fields by attribute. Dialects have a handful."""
+
+
+def _by_attribute(table: tuple[Field, ...]) -> dict[str, Field]:
+    known = _tables.get(id(table))
+    if known is None:
+        known = _tables[id(table)] = table, {entry.attribute: entry for entry in table}
+    return known[1]
 
 
 def apply_quirks(body: Json, facts: Facts) -> tuple[Loss, ...]:
