@@ -24,7 +24,16 @@ async def raced(first: Runner, rival: Callable[[], Rival], delay: float, clock: 
     stop = clock.alarm(clock.now() + delay, race.begin)
     won: Answer | None = None
     try:
-        answer = won = await race.run(first)
+        try:
+            won = await first
+        except asyncio.CancelledError:
+            won = race.overtaken()
+            if won is None:  # the caller has left
+                raise
+        except TrunklineError:
+            won = await race.instead()
+            if won is None:
+                raise
     finally:
         stop()
         race.stop()
@@ -35,7 +44,8 @@ async def raced(first: Runner, rival: Callable[[], Rival], delay: float, clock: 
                 if won is not None:
                     won.abandon()
                 raise
-    return answer
+    assert won is not None
+    return won
 
 
 class _Race:
@@ -57,20 +67,16 @@ class _Race:
         """Whether there is a rival."""
         return self._rival is not None
 
-    async def run(self, first: Runner) -> Answer:
-        try:
-            answer = await first
-        except asyncio.CancelledError:
-            if not self._lost or self._me is None or self._me.uncancel() > 0:  # the caller has left
-                raise
-            return self._won()
-        except TrunklineError:
-            self._running = False
-            if self._rival is None or await self._rival is None:
-                raise
-            return self._won()
+    def overtaken(self) -> Answer | None:
+        """The rival's answer, if that is why the first attempt was cancelled."""
+        if not self._lost or self._me is None or self._me.uncancel() > 0:
+            return None
+        return self._won()
+
+    async def instead(self) -> Answer | None:
+        """The rival's answer, now that the first attempt has failed."""
         self._running = False
-        return answer
+        return None if self._rival is None or await self._rival is None else self._won()
 
     def begin(self) -> None:
         """The first attempt is slow."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from trunkline.state.figures import Figures
@@ -46,7 +47,8 @@ def least_busy(candidates: list[Standing], sight: Sight) -> list[Standing]:
     """Those with the fewest attempts under way first; between equals by chance."""
     for standing in candidates:
         standing.score = float(standing.figures.in_flight)
-    return sorted(candidates, key=lambda standing: standing.figures.in_flight + random.random() / 2)  # noqa: S311
+    first = int(random.random() * len(candidates))  # noqa: S311
+    return _by_score(candidates[first:] + candidates[:first])
 
 
 def lowest_latency(candidates: list[Standing], sight: Sight) -> list[Standing]:
@@ -139,5 +141,4 @@ def _by_score(candidates: list[Standing]) -> list[Standing]:
     return sorted(candidates, key=_score)
 
 
-def _score(standing: Standing) -> Any:
-    return standing.score
+_score: Callable[[Standing], Any] = attrgetter("score")
