@@ -120,18 +120,22 @@ class _Course:
 
     async def _chosen(self, entry: Entry) -> tuple[Standing, Granted | None] | None:
         """Whom of an entry to ask now, with what was reserved for it; waits where it must. None: nobody of it."""
-        patience = self._clock.now() + self._means.queue_seconds
+        patience: float | None = None
         while True:
             candidates = self._choice.open(entry, last=not self._entries)
             chosen = await self._granted(candidates, entry)
-            until = self._until(candidates, patience) if chosen is None else None
-            if until is None:
-                if self._ticket is not None:
-                    self._leave_line(self._ticket, served=chosen is not None)
-                return chosen
-            await self._wait(candidates, until)
+            if chosen is None:
+                if patience is None:
+                    patience = self._clock.now() + self._means.queue_seconds
+                until = self._until(candidates, patience)
+                if until is not None:
+                    await self._wait(candidates, until)
+                    continue
+            if self._ticket is not None:
+                self._leave_line(self._ticket, served=chosen is not None)
+            return chosen
 
-    async def _granted(self, candidates: Sequence[Standing], entry: Entry) -> tuple[Standing, Granted | None] | None:
+    async def _granted(self, candidates: list[Standing], entry: Entry) -> tuple[Standing, Granted | None] | None:
         """The first of those who are ready for whom everything could be reserved."""
         alone = len(candidates) == 1 and not self._entries
         for _ in range(2):  # where all that were not asked yet are busy, those that were may be asked again
@@ -166,7 +170,8 @@ class _Course:
             whole = claims(buckets, needed)
         elif buckets:
             whole = more_claims(buckets, needed, self._held_so_far)
-        return whole, claims(standing.target.buckets, needed)
+        own = standing.target.buckets
+        return whole, claims(own, needed) if own else ()
 
     @property
     def _held_so_far(self) -> Used:

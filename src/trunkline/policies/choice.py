@@ -52,7 +52,8 @@ class Choice:
         self._original = self._call = call
         self._means = means
         self.route: Route = means.route_of(call)
-        self.buckets: Sequence[Bucket] = (*means.buckets_of(call), *self.route.buckets)
+        own, shared = means.buckets_of(call), self.route.buckets
+        self.buckets: Sequence[Bucket] = (*own, *shared) if shared else own
         """What the call itself draws on, whoever is asked."""
         self.tried = Tried(call.rules.retries or 0, call.deadline)
         self.ready: dict[str, float] = {}
@@ -97,10 +98,10 @@ class Choice:
             return None
         return Standing(member, member.target, self._means.board[member.target.name], None), None
 
-    def now(self, candidates: Sequence[Standing], entry: Entry) -> list[Standing]:
+    def now(self, candidates: list[Standing], entry: Entry) -> list[Standing]:
         """Those of them whom to ask at once, in the order of the entry's strategy: who was not asked yet, if any."""
         now, failures = self._means.clock.now(), self.tried.failures
-        ready = list(candidates)
+        ready = candidates
         if self.ready:
             ready = [standing for standing in ready if self.ready.get(standing.target.name, 0.0) <= now]
         if failures:
@@ -112,10 +113,10 @@ class Choice:
         if (pin := self._pin) is not None:
             ready.sort(key=lambda one: one.target.name != pin.origin.name)
             sight.because = f"{pin.origin.name} made {pin.to}"
+        name = entry.name
+        self._considered = [Considered(one.target.name, name, None, one.score) for one in ready]
         decision = self._decision()
-        decision.strategy, decision.because = entry.strategy, sight.because
-        self._considered = [Considered(one.target.name, entry.name, None, one.score) for one in ready]
-        decision.considered = self._considered
+        decision.strategy, decision.because, decision.considered = entry.strategy, sight.because, self._considered
         return ready
 
     def busy(self, target: Target, after: float | None, why: str) -> None:
