@@ -6,27 +6,15 @@ from collections.abc import Mapping
 
 from trunkline.vocabulary.protocols import Receiving
 
+from .between import Between
 
-class Keeping:
+
+class Keeping(Between):
     """A response that is being read, and what has come of it so far."""
 
     def __init__(self, receiving: Receiving) -> None:
-        self._receiving = receiving
+        super().__init__(receiving)
         self.kept: list[bytes] = []
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self._receiving.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The response's headers."""
-        return self._receiving.headers
-
-    async def read(self) -> bytes:
-        """The whole body."""
-        return await self._receiving.read()
 
     async def more(self) -> bytes | None:
         """The next bytes."""
@@ -34,10 +22,6 @@ class Keeping:
         if piece is not None:
             self.kept.append(piece)
         return piece
-
-    def release(self) -> None:
-        """Give the connection up."""
-        self._receiving.release()
 
 
 class Kept:

@@ -6,32 +6,18 @@ between the connection and whoever reads it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from trunkline.vocabulary.protocols import Receiving
 from trunkline.wire.grammar.unwrapped import Unwrapped
 
+from .between import Between
 
-class Unwrapping:
-    """A response whose pieces are unwrapped as they come."""
+
+class Unwrapping(Between):
+    """A response whose pieces are unwrapped as they come; a refusal is not wrapped, and read as it is."""
 
     def __init__(self, receiving: Receiving) -> None:
-        self._receiving = receiving
+        super().__init__(receiving)
         self._unwrapped: Unwrapped | None = Unwrapped()
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self._receiving.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The response's headers."""
-        return self._receiving.headers
-
-    async def read(self) -> bytes:
-        """The whole body, as it came: refusals are not wrapped."""
-        return await self._receiving.read()
 
     async def more(self) -> bytes | None:
         """The next events."""
@@ -43,7 +29,3 @@ class Unwrapping:
             if plain := self._unwrapped.feed(piece):
                 return plain
         return None
-
-    def release(self) -> None:
-        """Give the connection up."""
-        self._receiving.release()
