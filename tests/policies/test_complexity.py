@@ -75,9 +75,9 @@ def test_what_is_no_conversation_is_of_no_kind():
 
 @pytest.mark.parametrize("noise", ["SELECT ", "1+1 x", "if ", "what a ", "write. ", "; "])
 def test_a_long_text_takes_no_longer_than_its_length(noise):
-    began = time.perf_counter()
+    began = time.process_time()
     kind(said("user", noise * (200_000 // len(noise))))
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 5.0  # by its square it would be minutes
 
 
 async def test_each_kind_goes_to_its_target():

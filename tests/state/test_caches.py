@@ -237,9 +237,9 @@ async def test_a_cache_whose_server_is_away_finds_nothing_and_holds_nobody_up():
             assert await kept(cache, "a") == b"first"
             with paused(server):
                 began = time.perf_counter()
-                for _ in range(20):
+                for _ in range(200):
                     assert await cache.get("a") is None
                     cache.put("a", b"second", 60.0)
-                assert time.perf_counter() - began < 0.5
+                assert time.perf_counter() - began < 3.0  # if each waited they would take ten
             await until(lambda: not cache._links.here().away)
             assert await cache.get("a") in {b"first", b"second"}

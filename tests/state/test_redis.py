@@ -25,7 +25,8 @@ from trunkline.vocabulary.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
 
-SOON = 0.25
+SOON = 1.0
+"""Seconds on a busy machine; a server that is paused answers never."""
 """Seconds: 50 ms, and what a busy machine takes."""
 
 
@@ -180,7 +181,7 @@ async def test_what_a_killed_process_held_comes_back(server):
                 killed = time.perf_counter()
                 while not await takes(state):
                     await asyncio.sleep(0.02)
-                assert time.perf_counter() - killed < 2 * lease
+                assert time.perf_counter() - killed < 5 * lease
                 assert not await takes(state, claim(99, limit=100))  # requests may have been sent, and stay counted
                 assert await takes(state, claim(98, limit=100))
         finally:
@@ -303,8 +304,8 @@ async def test_a_crowd_is_told_together_that_the_server_is_away(own_server):
         await state.reserve([claim()])
         with paused(own_server):
             began = time.perf_counter()
-            verdicts = await asyncio.gather(*[state.reserve([claim()]) for _ in range(500)])
-            assert time.perf_counter() - began < 2 * SOON
+            verdicts = await asyncio.gather(*[state.reserve([claim()]) for _ in range(3000)])
+            assert time.perf_counter() - began < 3 * SOON  # one after another they would take ten
         assert {verdict.why for verdict in verdicts} == {"unreachable"}
 
 
