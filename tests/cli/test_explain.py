@@ -1,5 +1,7 @@
 """`trunkline explain`: whom a call would ask, and what it would reserve; nobody is called."""
 
+from decimal import Decimal
+
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -67,7 +69,8 @@ def test_what_is_reserved_is_the_worst_that_the_caller_allows():
     one = considered["cheap"]
     prompt = one["tokens"] - 1000
     assert 0 < prompt < 50
-    assert one["cost"] == one["most"] == f"{(prompt * 1 + 1000 * 2) / 1e6:f}"
+    assert one["cost"] == one["most"]
+    assert Decimal(one["cost"]) == Decimal(prompt * 1 + 1000 * 2) / 10**6
 
 
 def test_what_cannot_be_bounded_is_not_given_a_figure():

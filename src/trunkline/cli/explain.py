@@ -7,6 +7,7 @@ from decimal import Decimal
 import click
 import msgspec
 
+from trunkline.policies.limits import overspend
 from trunkline.portal import Client
 from trunkline.vocabulary.decisions import Considered, Decision
 
@@ -63,7 +64,7 @@ def _print(decision: Decision) -> None:
 def _row(at: int, one: Considered) -> tuple[str, ...]:
     if one.why is not None:
         return ("-", one.target, one.entry, "", "", "", one.why)
-    over = one.most - one.cost if one.most is not None and one.cost is not None else None
+    over = overspend(1, one.most, one.cost) if one.most is not None and one.cost is not None else None
     return (f"{at}.", one.target, one.entry, f"{one.tokens:,} tokens, {dollars(one.cost)}", _sum(one.most), _sum(over))
 
 

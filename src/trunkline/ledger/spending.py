@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Literal, NamedTuple, get_args
 
 from msgspec import Struct
 
-from trunkline.vocabulary.buckets import Period
+from trunkline.vocabulary.buckets import Period, dollars
 from trunkline.vocabulary.usage import Cost, Usage
 
 Column = Literal["day", "target", "provider", "model", "route", "payer", "owner", "operation", "kind"]
@@ -44,7 +43,7 @@ class Spend(Struct, frozen=True, kw_only=True):
     def cost(self) -> Cost | None:
         """`nanos` in US dollars: exact where no call's cost has more than nine decimals, else too high by less than a
         nano-dollar for each call. None where all that might have cost something is unknown."""
-        return None if self.unpriced and not self.nanos else _dollars(self.nanos)
+        return None if self.unpriced and not self.nanos else dollars(self.nanos)
 
 
 def total(spends: Iterable[Spend]) -> Spend:
@@ -82,11 +81,6 @@ class Spent(NamedTuple):
     def plus(self, spend: Spend) -> Spent:
         """With what some calls came to."""
         return Spent(self.requests + spend.calls, self.tokens + spend.usage.total_tokens, self.money + spend.nanos)
-
-
-def _dollars(nanos: int) -> Decimal:
-    """Made of digits, so that the program's own decimal context rounds nothing."""
-    return Decimal((int(nanos < 0), Decimal(abs(nanos)).as_tuple().digits, -9))
 
 
 def _midnight(day: datetime) -> datetime:

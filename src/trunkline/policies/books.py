@@ -75,8 +75,6 @@ class Books:
         attempt.usage = Usage(input=self._choice.measured.prompt(target.model), estimated=True)
         attempt.cost = self._means.price(target, attempt.usage, None)
         self._forgo()
-        if attempt.cost is not None:
-            attempt.priced = self._means.priced(target)
         self._close(self._used())
 
     def answered(self, answer: Answer) -> None:
@@ -107,8 +105,6 @@ class Books:
                 adapt.answered(figures)
             if outcome.usage is not None:
                 figures.outputs.add(outcome.usage.completion_tokens)
-        if attempt.cost is not None:
-            attempt.priced = self._means.priced(self._standing.target)
         self._close(self._used() if self._counts else None)
 
     @property
@@ -146,7 +142,10 @@ class Books:
     def _close(self, used: Used | None) -> None:
         means, target = self._means, self._standing.target
         now = means.clock.now()
-        self._attempt.seconds = now - self._began
+        attempt = self._attempt
+        attempt.seconds = now - self._began
+        if attempt.cost is not None:
+            attempt.priced = means.priced(target)
         self._standing.figures.in_flight -= 1
         if used is not None:
             self._totals.sent = True

@@ -37,5 +37,5 @@ def out_of_bounds(
         if not unpriced and any(bucket.measure == "money" for bucket in (*buckets, *target.buckets)):
             return "its price is unknown, and a budget of money cannot cover it"
     elif ceiling is not None and worst.money > ceiling:
-        return f"it may cost ${worst.money:f}, above the ceiling of ${ceiling:f}"
+        return f"it may cost ${worst.money.normalize():f}, above the ceiling of ${ceiling:f}"
     return None

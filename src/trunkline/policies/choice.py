@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from trunkline.vocabulary.buckets import NANO, Bucket
+from trunkline.vocabulary.buckets import Bucket, nanos
 from trunkline.vocabulary.calls import Call
 from trunkline.vocabulary.decisions import Considered, Decision
 from trunkline.vocabulary.routes import Entry, Member, Route, Target
@@ -62,7 +62,7 @@ class Choice:
         """By target: what kept it from being asked."""
         self._pin = pin_of(call, self.route, means.board) if self.route.several else None
         self._dearest = _least(call.rules.max_cost, self.route.max_cost)
-        self._dearest_nanos = NEVER if self._dearest is None else self._dearest * NANO
+        self._dearest_nanos = NEVER if self._dearest is None else nanos(self._dearest)
         self._wanted: bool | None = None
         """Whether somebody wants to know how much is asked; None: not looked at."""
         self._size: Size | None = None

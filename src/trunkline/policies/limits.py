@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from trunkline.vocabulary.buckets import NANO, Bucket, Claim, Refusal, Used
+from trunkline.vocabulary.buckets import Bucket, Claim, Refusal, Used, dollars
 from trunkline.vocabulary.errors import BudgetError, LimitError, TrunklineError
 from trunkline.vocabulary.routes import Target
 from trunkline.vocabulary.usage import Cost, Usage
@@ -37,7 +37,7 @@ class Worst(Struct, frozen=True):
     @property
     def money(self) -> Decimal | None:
         """US dollars."""
-        return self.nanos / NANO if self.nanos is not None else None
+        return dollars(self.nanos) if self.nanos is not None else None
 
     @property
     def used(self) -> Used:
@@ -120,5 +120,5 @@ def _whose(bucket: Bucket, payer: str | None) -> str:
 
 def _amount(bucket: Bucket) -> str:
     if bucket.measure == "money":
-        return f"${(bucket.limit / NANO).normalize():f}"
+        return f"${dollars(bucket.limit).normalize():f}"
     return f"{bucket.limit} {bucket.measure}"

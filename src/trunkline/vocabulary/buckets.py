@@ -7,7 +7,7 @@ grants all of them or none. Amounts are whole numbers, money is in nano-dollars,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -133,8 +133,14 @@ class State(Protocol):
 
 
 NANO = Decimal(10) ** 9
+_EXACT = Context(prec=60)  # the program's own context may round to fewer digits
 
 
-def nanos(dollars: Decimal) -> int:
+def nanos(amount: Decimal) -> int:
     """Dollars as nano-dollars, rounded up."""
-    return int((dollars * NANO).to_integral_value(ROUND_CEILING))
+    return int(_EXACT.multiply(amount, NANO).to_integral_value(ROUND_CEILING))
+
+
+def dollars(amount: int) -> Decimal:
+    """Nano-dollars as dollars, exactly."""
+    return _EXACT.scaleb(Decimal(amount), -9)

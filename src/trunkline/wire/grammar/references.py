@@ -32,10 +32,10 @@ def sealed_in(words: Words) -> Iterator[str]:
     """The names of sealed reasoning, the latest first."""
     said = words.fields.get(SAID)
     text = bytes(said) if said is not None else b""
-    while (at := text.rfind(b'"rs_')) >= 0:
+    at = len(text)
+    while (at := text.rfind(b'"rs_', 0, at)) >= 0:
         if (found := _SEALED.match(text, at)) is not None:
             yield found[1].decode(errors="replace")
-        text = text[:at]
 
 
 def _plain(value: Any) -> Any:
