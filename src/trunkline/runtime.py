@@ -7,9 +7,11 @@ it is.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 from trunkline.ledger import Ledger
@@ -31,6 +33,9 @@ from trunkline.vocabulary.stored import Store
 class SystemClock:
     """The machine's own clocks."""
 
+    def __init__(self) -> None:
+        self._here = _Here()
+
     now = staticmethod(time.monotonic)  # noqa: TID251 the one place
     wall = staticmethod(time.time)  # noqa: TID251 the one place
 
@@ -44,12 +49,54 @@ class SystemClock:
             return asyncio.timeout(None)
         return asyncio.timeout_at(asyncio.get_running_loop().time() + when - self.now())
 
-    def alarm(self, when: float | None, ring: Callable[[], object]) -> Callable[[], object]:
-        """Calls `ring` when `now()` passes `when`, unless the function it gives back is called before."""
+    def alarm(self, when: float | None, ring: Callable[[], object], *, exact: bool = True) -> Callable[[], object]:
+        """Calls `ring` when `now()` passes `when`, unless the function it gives back is called before. One that need
+        not be exact rings up to 10 ms late, and nearly all of its cost is that of a dictionary."""
         if when is None:
             return _nothing
         loop = asyncio.get_running_loop()
-        return loop.call_at(loop.time() + when - self.now(), ring).cancel
+        if exact:
+            return loop.call_at(loop.time() + when - self.now(), ring).cancel
+        alarms = self._here.alarms
+        if alarms is None or alarms.loop is not loop:
+            alarms = self._here.alarms = _Alarms(loop, self.now)
+        return alarms.set(when, ring)
+
+
+class _Alarms:
+    """The alarms of one event loop that need not be exact: those of the same 10 ms share a timer, which is left to ring
+    when all of them are switched off, for the next ones use it."""
+
+    __slots__ = ("_now", "_ticks", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
+        self.loop = loop
+        self._now = now
+        self._ticks: dict[int, dict[object, Callable[[], object]]] = {}
+
+    def set(self, when: float, ring: Callable[[], object]) -> Callable[[], object]:
+        tick = int(when / TICK) + 1
+        alarms = self._ticks.get(tick)
+        if alarms is None:
+            alarms = self._ticks[tick] = {}
+            self.loop.call_at(self.loop.time() + tick * TICK - self._now(), self._strike, tick)
+        alarm = object()
+        alarms[alarm] = ring
+        return partial(alarms.pop, alarm, None)
+
+    def _strike(self, tick: int) -> None:
+        for ring in list(self._ticks.pop(tick).values()):
+            ring()
+
+
+class _Here(threading.local):
+    """What belongs to the loop that runs in a thread."""
+
+    alarms: _Alarms | None = None
+
+
+TICK = 0.01
+"""Seconds."""
 
 
 def _nothing() -> None:

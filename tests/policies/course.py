@@ -16,7 +16,7 @@ from trunkline.state.figures import Board
 from trunkline.state.lines import Lines
 from trunkline.state.memory import MemoryState
 from trunkline.testing import FakeClock
-from trunkline.vocabulary.buckets import Bucket, Claim, Granted, nanos
+from trunkline.vocabulary.buckets import Bucket, Buckets, Claim, Granted, nanos
 from trunkline.vocabulary.calls import Answer, Call, Outcome
 from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.messages import said
@@ -42,7 +42,7 @@ OK = Said()
 
 
 def target(name: str, *buckets: Bucket, model: str | None = None, **more: Any) -> Target:
-    return Target(name=name, provider="p", model=model or name, base_url="http://x", buckets=buckets, **more)
+    return Target(name=name, provider="p", model=model or name, base_url="http://x", buckets=Buckets(buckets), **more)
 
 
 def entry(*targets: Target | str, name: str = "e", strategy: str = "ordered", **options: Any) -> Entry:
@@ -83,7 +83,7 @@ class Course:
         own = tuple(buckets)
         self.means = Means(
             route_of=lambda call: call.route,
-            buckets_of=lambda call: own,
+            buckets_of=lambda call, on: Buckets((*own, *on.buckets)),
             price=self._price,
             reckoned=self._reckoned,
             priced=lambda target: "2026-11-20",
@@ -125,7 +125,7 @@ class Course:
         low, high = 0, bucket.limit
         while low < high:
             amount = (low + high + 1) // 2
-            granted = await self.state.reserve((Claim(bucket, amount),))
+            granted = await self.state.reserve(Claim(Buckets([bucket]), {bucket.measure: amount}))
             if isinstance(granted, Granted):
                 self.state.settle(granted.reservations[0], None)
                 low = amount

@@ -7,7 +7,7 @@ from course import OK, USED, Course, Said, bucket, entry, route, target, turns
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trunkline.policies.hedge import delay_before_hedge
+from trunkline.policies.hedge import delay_before_hedge, may_hedge
 from trunkline.state.figures import Board
 from trunkline.vocabulary.errors import AllTargetsFailed, InvalidRequestError, ServiceError
 from trunkline.vocabulary.rules import Hedge
@@ -32,27 +32,35 @@ def board(*seconds, failures=0, calls=100, hedged=0):
 # --- when -------------------------------------------------------------------------------------------------------------
 
 
+def delay(hedge, made):
+    return delay_before_hedge(hedge, made["a"])
+
+
+def may(hedge, made, now=NOW):
+    return may_hedge(hedge, made["a"], made, now)
+
+
 def test_the_delay_is_what_most_answers_needed():
-    assert delay_before_hedge(Hedge(), "a", board(*[1.0] * 95, *[9.0] * 5), NOW) == 9.0
-    assert delay_before_hedge(Hedge(), "a", board(*[1.0] * 97, *[9.0] * 3), NOW) == 1.0
+    assert delay(Hedge(), board(*[1.0] * 95, *[9.0] * 5)) == 9.0
+    assert delay(Hedge(), board(*[1.0] * 97, *[9.0] * 3)) == 1.0
 
 
 def test_until_there_are_answers_to_go_by_nothing_is_hedged_unless_the_delay_is_said():
-    assert delay_before_hedge(Hedge(), "a", board(*[1.0] * 19), NOW) is None
-    assert delay_before_hedge(Hedge(after=0.5), "a", board(), NOW) == 0.5
-    assert delay_before_hedge(Hedge(after=0.0001), "a", board(), NOW) == 0.02
+    assert delay(Hedge(), board(*[1.0] * 19)) is None
+    assert delay(Hedge(after=0.5), board()) == 0.5
+    assert delay(Hedge(after=0.0001), board()) == 0.02
 
 
 def test_no_more_than_a_share_of_the_calls_is_hedged():
-    assert delay_before_hedge(Hedge(after=1, share=0.1), "a", board(calls=100, hedged=9), NOW) == 1
-    assert delay_before_hedge(Hedge(after=1, share=0.1), "a", board(calls=100, hedged=10), NOW) is None
-    assert delay_before_hedge(Hedge(after=1, share=0.1), "a", board(calls=100, hedged=10), NOW + 70) == 1  # long ago
-    assert delay_before_hedge(Hedge(after=1, share=0), "a", board(), NOW) is None
+    assert may(Hedge(share=0.1), board(calls=100, hedged=9))
+    assert not may(Hedge(share=0.1), board(calls=100, hedged=10))
+    assert may(Hedge(share=0.1), board(calls=100, hedged=10), NOW + 70)  # long ago
+    assert not may(Hedge(share=0), board())
 
 
 def test_a_target_in_trouble_is_not_helped_by_more_work():
-    assert delay_before_hedge(Hedge(after=1), "a", board(*[1.0] * 90, failures=10), NOW) == 1
-    assert delay_before_hedge(Hedge(after=1), "a", board(*[1.0] * 90, failures=11), NOW) is None
+    assert may(Hedge(), board(*[1.0] * 90, failures=10))
+    assert not may(Hedge(), board(*[1.0] * 90, failures=11))
 
 
 # --- the race ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from course import OK, USED, Course, Said, bucket, entry, route, target, turns
 
 from trunkline.policies.limits import UNKNOWN_MOST, overspend, worst
 from trunkline.policies.sizes import Size, size_of
-from trunkline.vocabulary.buckets import NANO, Refusal
+from trunkline.vocabulary.buckets import NANO, Buckets, Refusal
 from trunkline.vocabulary.calls import Outcome
 from trunkline.vocabulary.errors import (
     AllTargetsFailed,
@@ -65,7 +65,7 @@ async def test_a_routes_request_counts_once_though_two_targets_are_asked():
     )
     course = Course()
     course.script["a"] = [fails(ServiceError)]
-    await course.ask(route(entry(target("a", a)), entry(target("b", b), name="f"), buckets=(mine,)))
+    await course.ask(route(entry(target("a", a)), entry(target("b", b), name="f"), buckets=Buckets([mine])))
     assert [await course.free(one) for one in (mine, a, b)] == [9, 9, 8]
 
 
@@ -116,7 +116,7 @@ async def test_a_call_that_is_refused_takes_nothing():
 async def test_without_its_counters_a_closed_state_lets_nobody_through():
     course = Course(buckets=[RPM])
 
-    async def unreachable(*groups, target=None):
+    async def unreachable(*claims, target=None):
         return Refusal(why="unreachable")
 
     course.state.reserve = unreachable

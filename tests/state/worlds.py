@@ -14,7 +14,7 @@ from trunkline.state import script
 from trunkline.state.memory import MemoryState
 from trunkline.state.redis import RedisState
 from trunkline.testing import FakeClock
-from trunkline.vocabulary.buckets import Bucket, Claim
+from trunkline.vocabulary.buckets import Bucket, Buckets, Claim
 
 FAR = 4_000_000_000.0
 """In 2096: what the script lets expire by the test's clock does not expire by the server's."""
@@ -45,9 +45,9 @@ class World:
         self.state, self.clock = state, clock
         self.settle, self.seed = state.settle, state.seed
 
-    async def reserve(self, *groups, target=None):
+    async def reserve(self, *claims, target=None):
         await self.told()
-        return await self.state.reserve(*groups, target=target)
+        return await self.state.reserve(*claims, target=target)
 
     async def pass_time(self, seconds):
         await self.told()
@@ -61,15 +61,20 @@ class World:
 
 
 def claim(amount=1, *, measure="requests", limit=10, name="payer:alice", **how):
-    return Claim(Bucket(name=name, measure=measure, limit=limit, **how), amount)
+    return Claim(Buckets([Bucket(name=name, measure=measure, limit=limit, **how)]), {measure: amount})
 
 
-EVERYTHING = [
-    claim(limit=100),
-    claim(50, measure="tokens", limit=100),
-    claim(measure="slots", limit=1),
-    claim(60, measure="money", limit=100, period="ever"),
-]
+def together(*claims):
+    """Several claims as one; what they take of one measure is the same."""
+    amounts = {}
+    for one in claims:
+        for measure, amount in one.amounts.items():
+            assert amounts.setdefault(measure, amount) == amount
+    return Claim(Buckets(bucket for one in claims for bucket in one.buckets), amounts)
+
+
+ALL_BUT_MONEY = together(claim(limit=100), claim(50, measure="tokens", limit=100), claim(measure="slots", limit=1))
+EVERYTHING = together(ALL_BUT_MONEY, claim(60, measure="money", limit=100, period="ever"))
 """A second one does not fit."""
 
 

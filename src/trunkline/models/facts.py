@@ -74,7 +74,7 @@ def _pico(rate: Decimal | None) -> int | None:
     return ceil(rate * 10**6) if rate is not None else None
 
 
-class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
     """What is known of one model at one provider. An ability is True, False, or None where no source says."""
 
     provider: str
@@ -120,12 +120,16 @@ class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def rates(self, prompt_tokens: int = 0, tier: str = STANDARD) -> Rates | None:
         """The prices of a call with a prompt of that length at that tier, or None if nobody names them."""
-        found = None
-        for row in self.prices:
-            fits = row.tier == tier and (row.above == 0 or prompt_tokens > row.above)
-            if fits and (found is None or row.above > found.above):
-                found = row
-        return found
+        for row in self._by_tier.get(tier, ()):
+            if row.above == 0 or prompt_tokens > row.above:
+                return row
+        return None
+
+    @cached_property
+    def _by_tier(self) -> dict[str, list[Rates]]:
+        """The prices of each tier, those of long prompts first."""
+        rows = sorted(self.prices, key=lambda row: -row.above)
+        return {tier: [row for row in rows if row.tier == tier] for tier in {row.tier for row in rows}}
 
 
 class Snapshot(Struct, frozen=True):

@@ -28,8 +28,8 @@ from trunkline.vocabulary.rules import Backoff
 from . import adapt, storm
 from .books import Books, Totals
 from .choice import NEVER, Choice
-from .hedge import delay_before_hedge, within_share
-from .limits import Worst, claims, more_claims, refused
+from .hedge import delay_before_hedge, may_hedge
+from .limits import more, refused
 from .means import Means
 from .race import raced
 from .standing import Standing
@@ -79,7 +79,7 @@ class _Course:
         """Those that are still to come."""
         self._chained: set[str] = set()
         """Kinds of errors whose own chain has been entered."""
-        self._held: list[tuple[Reservation, Used]] = []
+        self._held: list[Reservation] = []
         """What the call itself holds, beside its attempts."""
         self._totals = Totals()
         self._ticket: Ticket | None = None
@@ -142,10 +142,10 @@ class _Course:
             for standing in self._choice.now(candidates, entry):
                 if self._is_taken(standing):
                     continue
-                whole, mine = self._claims(standing)
-                if alone and not whole and not mine:
+                claims = self._claims(standing)
+                if alone and not claims:
                     return standing, None
-                granted = await self._reserve(standing, whole, mine, alone=alone)
+                granted = await self._reserve(standing, claims, alone=alone)
                 if granted is not None:
                     return standing, granted
         return None
@@ -160,44 +160,38 @@ class _Course:
             return False
         return True
 
-    def _claims(self, standing: Standing) -> tuple[Sequence[Claim], Sequence[Claim]]:
-        """What the call claims for itself (with its first attempt, or one that may use more), and the attempt's own."""
-        buckets, needed = self._choice.buckets, standing.worst
+    def _claims(self, standing: Standing) -> list[Claim]:
+        """What the call claims for itself (with its first attempt, or one that may use more), then the attempt's
+        own."""
+        buckets, own, needed = self._choice.buckets, standing.target.buckets, standing.worst
+        claims: list[Claim] = []
         if needed is None:
-            return (), ()
-        whole: Sequence[Claim] = ()
-        if buckets and not self._held:
-            whole = claims(buckets, needed)
-        elif buckets:
-            whole = more_claims(buckets, needed, self._held_so_far)
-        own = standing.target.buckets
-        return whole, claims(own, needed) if own else ()
+            return claims
+        amounts = needed.amounts
+        if buckets:
+            claim = more(buckets, needed, self._held) if self._held else Claim(buckets, amounts)
+            if claim is not None:
+                claims.append(claim)
+        if own:
+            claims.append(Claim(own, amounts))
+        return claims
 
-    @property
-    def _held_so_far(self) -> Used:
-        return Used(sum(used.tokens for _, used in self._held), sum(used.money for _, used in self._held))
-
-    async def _reserve(
-        self, standing: Standing, whole: Sequence[Claim], mine: Sequence[Claim], *, alone: bool
-    ) -> Granted | None:
+    async def _reserve(self, standing: Standing, claims: Sequence[Claim], *, alone: bool) -> Granted | None:
         """Reserve all of it in one step; None where the target has to wait. Raises where the caller's own is used
         up."""
-        groups = (whole, mine) if whole else (mine,)
-        granted = await self._means.state.reserve(*groups, target=None if alone else standing.target.name)
+        granted = await self._means.state.reserve(*claims, target=None if alone else standing.target.name)
+        whole = len(claims) > bool(standing.target.buckets)  # the first claim is the call's
         if isinstance(granted, Refusal):
-            own = whole and granted.group == 0 and granted.bucket is not None
+            own = whole and granted.claim == 0 and granted.bucket is not None
             if own or granted.why == "unreachable":
                 raise refused(granted, self._call.rules.payer)
             self._refused(standing.target, granted)
             return None
         if not whole:
             return granted
-        used = (standing.worst or NOTHING).used
-        if self._held:
-            before = self._held_so_far
-            used = Used(max(0, used.tokens - before.tokens), max(0, used.money - before.money))
-        self._held.append((granted.reservations[0], used))
-        return Granted(granted.reservations[1:], granted.probe)
+        first, *others = granted.reservations
+        self._held.append(first)
+        return Granted(tuple(others), granted.probe)
 
     def _refused(self, target: Target, refusal: Refusal) -> None:
         bucket, choice = refusal.bucket, self._choice
@@ -267,7 +261,7 @@ class _Course:
         self._original.target = self._call.target = standing.target
         hedge = self._call.rules.hedge
         if hedge is not None:
-            delay = delay_before_hedge(hedge, standing.target.name, self._means.board, self._clock.now())
+            delay = delay_before_hedge(hedge, standing.figures)
             if delay is not None:
                 first = self._attempt(self._call, standing, granted)
                 answer = await raced(first, lambda: self._asked_beside(entry, standing), delay, self._clock)
@@ -306,7 +300,7 @@ class _Course:
     async def _asked_beside(self, entry: Entry, first: Standing) -> Answer | None:
         """Another attempt, beside the first; None where nobody else may be asked at once, or where it failed."""
         means, hedge = self._means, self._call.rules.hedge
-        if hedge is None or not within_share(hedge, means.board, self._clock.now()):
+        if hedge is None or not may_hedge(hedge, first.figures, means.board, self._clock.now()):
             return None
         rival = await self._rival(entry, first)
         if rival is None:
@@ -405,12 +399,9 @@ class _Course:
     def _settle(self) -> None:
         """The call is over: what its attempts used is what it used."""
         held, self._held = self._held, []
-        for at, (reservation, _) in enumerate(held):
+        for at, reservation in enumerate(held):
             used = self._totals.used
             self._means.state.settle(reservation, used if at == 0 or used is None else Used())
-
-
-NOTHING = Worst(0, None)
 
 
 def _without_chains(route: Route) -> Route:

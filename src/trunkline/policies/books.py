@@ -89,7 +89,7 @@ class Books:
         figures.succeeded(now, seconds)
         if figures.allowance is not None:
             storm.succeeded(figures)
-        if answer.headers and self._standing.learns:
+        if answer.headers and (target.adaptive or self._choice.route.learns):
             adapt.learn(figures, answer.headers, now, means.clock.wall())
         answer.on_end(self._ended)
 

@@ -7,9 +7,8 @@ candidate is well or busy is seen when its turn comes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
-from trunkline.vocabulary.buckets import Bucket
+from trunkline.vocabulary.buckets import Bucket, dollars
 from trunkline.vocabulary.routes import Member, Target
 
 from .limits import Worst
@@ -28,14 +27,15 @@ def by_tags(members: Sequence[Member], tags: Iterable[str]) -> tuple[Sequence[Me
 
 
 def out_of_bounds(
-    target: Target, worst: Worst, ceiling: Decimal | None, buckets: Sequence[Bucket], *, unpriced: bool
+    target: Target, worst: Worst, ceiling: float | None, buckets: Sequence[Bucket], *, unpriced: bool
 ) -> str | None:
-    """Why a target's price keeps it out; None where it does not."""
-    if worst.money is None:
+    """Why a target's price keeps it out; None where it does not. `ceiling`: nano-dollars that the call may cost."""
+    if worst.nanos is None:
         if ceiling is not None:
             return "its price is unknown, and the call has a ceiling"
         if not unpriced and any(bucket.measure == "money" for bucket in (*buckets, *target.buckets)):
             return "its price is unknown, and a budget of money cannot cover it"
-    elif ceiling is not None and worst.money > ceiling:
-        return f"it may cost ${worst.money.normalize():f}, above the ceiling of ${ceiling:f}"
+    elif ceiling is not None and worst.nanos > ceiling:
+        cost, most = (dollars(nanos).normalize() for nanos in (worst.nanos, int(ceiling)))
+        return f"it may cost ${cost:f}, above the ceiling of ${most:f}"
     return None

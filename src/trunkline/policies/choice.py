@@ -7,9 +7,8 @@ and asks nobody: `explain` shows its answer without a call being made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
-from trunkline.vocabulary.buckets import Bucket, nanos
+from trunkline.vocabulary.buckets import nanos
 from trunkline.vocabulary.calls import Call
 from trunkline.vocabulary.decisions import Considered, Decision
 from trunkline.vocabulary.routes import Entry, Member, Route, Target
@@ -33,9 +32,8 @@ class Choice:
 
     __slots__ = (
         "_call",
+        "_ceiling",
         "_considered",
-        "_dearest",
-        "_dearest_nanos",
         "_means",
         "_original",
         "_pin",
@@ -52,8 +50,7 @@ class Choice:
         self._original = self._call = call
         self._means = means
         self.route: Route = means.route_of(call)
-        own, shared = means.buckets_of(call), self.route.buckets
-        self.buckets: Sequence[Bucket] = (*own, *shared) if shared else own
+        self.buckets = means.buckets_of(call, self.route)
         """What the call itself draws on, whoever is asked."""
         self.tried = Tried(call.rules.retries or 0, call.deadline)
         self.ready: dict[str, float] = {}
@@ -61,8 +58,10 @@ class Choice:
         self.why: dict[str, str] = {}
         """By target: what kept it from being asked."""
         self._pin = pin_of(call, self.route, means.board) if self.route.several else None
-        self._dearest = _least(call.rules.max_cost, self.route.max_cost)
-        self._dearest_nanos = NEVER if self._dearest is None else nanos(self._dearest)
+        self._ceiling = self.route.ceiling
+        """Nano-dollars that the call may cost; None: any."""
+        if (own := call.rules.max_cost) is not None:
+            self._ceiling = min(nanos(own), NEVER if self._ceiling is None else self._ceiling)
         self._wanted: bool | None = None
         """Whether somebody wants to know how much is asked; None: not looked at."""
         self._size: Size | None = None
@@ -115,8 +114,7 @@ class Choice:
             sight.because = f"{pin.origin.name} made {pin.to}"
         name = entry.name
         self._considered = [Considered(one.target.name, name, None, one.score) for one in ready]
-        decision = self._decision()
-        decision.strategy, decision.because, decision.considered = entry.strategy, sight.because, self._considered
+        self._decide(entry.strategy, sight.because)
         return ready
 
     def busy(self, target: Target, after: float | None, why: str) -> None:
@@ -126,22 +124,23 @@ class Choice:
 
     def _found(self, members: Sequence[Member], entry: Entry) -> list[Standing]:
         """The members that are not out, as candidates."""
-        tried, board, size, learns = self.tried, self._means.board, self.size, entry.strategy == "most-headroom"
+        tried, board, size = self.tried, self._means.board, self.size
         found: list[Standing] = []
         needed: Worst | None = None
-        before: Target | None = None
+        why: str | None = None
+        again, varied = bool(tried.causes or tried.out), size is not None
         for member in members:
             target = member.target
-            if (tried.causes or tried.out) and self._is_out(target):
+            if again and self._is_out(target):
                 continue
-            if size is not None and (before is None or size.most is None or not _are_alike(before, target)):
-                needed, before = self._worst(target, size), target
-            if needed is not None and (needed.nanos is None or needed.nanos > self._dearest_nanos):
-                why = out_of_bounds(target, needed, self._dearest, self.buckets, unpriced=self._means.unpriced)
-                if why is not None:
-                    self.why[target.name] = why
-                    continue
-            found.append(Standing(member, target, board[target.name], needed, learns or target.adaptive))
+            if varied and size is not None:
+                needed = self._worst(target, size)
+                why = out_of_bounds(target, needed, self._ceiling, self.buckets, unpriced=self._means.unpriced)
+                varied = size.most is None or not entry.alike
+            if why is None:
+                found.append(Standing(member, target, board[target.name], needed))
+            else:
+                self.why[target.name] = why
         return found
 
     def _is_out(self, target: Target) -> bool:
@@ -216,7 +215,7 @@ class Choice:
 
     def decided(self, waited: float) -> Decision:
         """The decision record: who was a candidate when the last choice was made, and what kept the others out."""
-        decision = self._decision()
+        decision = self._original.decision or self._decide(self.route.entries[0].strategy)
         named = {one.target for one in self._considered}
         entries = {member.target.name: entry.name for entry in self.route.entries for member in entry.members}
         left_out = [Considered(name, entries.get(name, ""), why) for name, why in self.why.items() if name not in named]
@@ -224,10 +223,13 @@ class Choice:
         decision.waited += waited
         return decision
 
-    def _decision(self) -> Decision:
-        if self._original.decision is None:
-            self._original.decision = Decision(route=self.route.name, strategy=self.route.entries[0].strategy)
-        return self._original.decision
+    def _decide(self, strategy: str, because: str | None = None) -> Decision:
+        before, considered = self._original.decision, self._considered
+        decision = Decision(route=self.route.name, strategy=strategy, because=because, considered=considered)
+        if before is not None:
+            decision.waited, decision.cached = before.waited, before.cached
+        self._original.decision = decision
+        return decision
 
 
 def explain(call: Call, means: Means) -> Decision:
@@ -258,14 +260,3 @@ def _reckoned(call: Call, standing: Standing, entry: Entry, means: Means) -> Con
         cost=reserved.money,
         most=most.money if size.most is not None or longest is not None else None,
     )
-
-
-def _are_alike(one: Target, other: Target) -> bool:
-    """Whether they cost the same."""
-    return one.model == other.model and one.provider == other.provider
-
-
-def _least(one: Decimal | None, other: Decimal | None) -> Decimal | None:
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)

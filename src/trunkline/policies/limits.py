@@ -6,12 +6,12 @@ and a route's buckets once for each call, a target's once for each attempt.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from msgspec import Struct
 
-from trunkline.vocabulary.buckets import Bucket, Claim, Refusal, Used, dollars
+from trunkline.vocabulary.buckets import Amounts, Bucket, Buckets, Claim, Refusal, Reservation, Used, dollars
 from trunkline.vocabulary.errors import BudgetError, LimitError, TrunklineError
 from trunkline.vocabulary.routes import Target
 from trunkline.vocabulary.usage import Cost, Usage
@@ -41,8 +41,13 @@ class Worst(Struct, frozen=True):
 
     @property
     def used(self) -> Used:
-        """The same as amounts of buckets."""
+        """The same as what is settled in the end, where nobody says better."""
         return Used(self.tokens, self.nanos or 0)
+
+    @property
+    def amounts(self) -> Amounts:
+        """The same as what is claimed."""
+        return {"requests": 1, "slots": 1, "tokens": self.tokens, "money": self.nanos or 0}
 
 
 def worst(size: Size, target: Target, reckoned: Reckoned, *, p99: float | None, max_output: int | None) -> Worst:
@@ -59,20 +64,14 @@ def worst(size: Size, target: Target, reckoned: Reckoned, *, p99: float | None, 
     return Worst(prompt + answer, reckoned(target, prompt, answer))
 
 
-def claims(buckets: Sequence[Bucket], needed: Worst) -> tuple[Claim, ...]:
-    """What an attempt or a call claims of its buckets."""
-    amounts = {"requests": 1, "slots": 1, "tokens": needed.tokens, "money": needed.nanos or 0}
-    return tuple([_claim(Claim, (bucket, amounts[bucket.measure])) for bucket in buckets])
-
-
-_claim: Callable[[type[Claim], tuple[Bucket, int]], Claim] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-"""Half the time of calling the class, and a call makes ten."""
-
-
-def more_claims(buckets: Sequence[Bucket], needed: Worst, held: Used) -> tuple[Claim, ...]:
-    """What a call claims in addition where its next target may use more than what is held for it."""
-    more = {"tokens": needed.tokens - held.tokens, "money": (needed.nanos or 0) - held.money}
-    return tuple(Claim(bucket, more[bucket.measure]) for bucket in buckets if more.get(bucket.measure, 0) > 0)
+def more(buckets: Buckets, needed: Worst, held: Iterable[Reservation]) -> Claim | None:
+    """What a call claims in addition where its next target may use more than what is held for it; None: nothing."""
+    amounts = dict(needed.amounts)
+    for reservation in held:
+        for measure, amount in reservation.claim.amounts.items():
+            amounts[measure] -= max(0, amount)
+    short = Buckets(bucket for bucket in buckets if amounts[bucket.measure] > 0)
+    return Claim(short, amounts) if short else None
 
 
 def overspend(in_flight: int, maximum: Decimal, reserved: Decimal) -> Decimal:

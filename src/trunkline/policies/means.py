@@ -5,13 +5,13 @@ Owns nothing: all of it is borrowed from the snapshot and the runtime. The loop 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from msgspec import Struct
 
 from trunkline.state.figures import Board
 from trunkline.state.lines import Lines
-from trunkline.vocabulary.buckets import Bucket, State
+from trunkline.vocabulary.buckets import Buckets, State
 from trunkline.vocabulary.calls import Call, Clock
 from trunkline.vocabulary.routes import Route, Target
 
@@ -23,8 +23,8 @@ class Means(Struct, frozen=True, kw_only=True):
 
     route_of: Callable[[Call], Route]
     """What stands behind a call's name and its fallbacks."""
-    buckets_of: Callable[[Call], Sequence[Bucket]]
-    """The limits and budgets of a call's payer and owner."""
+    buckets_of: Callable[[Call, Route], Buckets]
+    """What a call draws on, whoever is asked: the limits and budgets of its payer, his owner and its route."""
     price: Price
     reckoned: Reckoned
     priced: Callable[[Target], str | None]

@@ -21,7 +21,7 @@ async def raced(first: Runner, rival: Callable[[], Rival], delay: float, clock: 
     """The answer of `first`, or of what `rival()` starts after `delay` seconds, whichever comes first. The rival has no
     errors: None says that it has no answer. Where neither answers, the first one's error is raised."""
     race = _Race(rival)
-    stop = clock.alarm(clock.now() + delay, race.begin)
+    stop = clock.alarm(clock.now() + delay, race.begin, exact=False)
     won: Answer | None = None
     try:
         try:

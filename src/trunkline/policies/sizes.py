@@ -6,7 +6,6 @@ passes through; base64 is never counted as text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import ceil
 from typing import Any
 
@@ -38,29 +37,27 @@ class Size(Struct, frozen=True):
 def size_of(call: Call) -> Size:
     """The size of a call."""
     words = call.words
-    request: Any = call.request if words is None else None
-    texts = words.fields.values() if words is not None else [_said(request)]
-    most: int | None = 0  # vectors, rankings and judgements have no tokens
-    answers: int | None = None
-    if call.operation == "chat":
-        if words is not None:
-            most, answers = asked_for(words)
-        else:
-            most, answers = request.settings.max_tokens, request.settings.n
-    return _sized(texts, most, answers)
+    text = attached = 0
+    for raw in (_said(call.request),) if words is None else map(bytes, words.fields.values()):
+        text += len(raw)
+        if len(raw) > LEAST:
+            for length in attachments(raw):
+                text -= length
+                attached += 1
+    if call.operation != "chat":  # vectors, rankings and judgements have no tokens
+        return Size(text, attached, 0)
+    if words is not None:
+        most, answers = asked_for(words)
+    else:
+        settings = call.request.settings
+        most, answers = settings.max_tokens, settings.n
+    return Size(text, attached, most, answers or 1)
 
 
 def _said(request: Any) -> bytes:
     if isinstance(request, Request):
-        return msgspec.json.encode([request.messages, request.tools, request.response_format])
-    return msgspec.json.encode(request)
+        return _encode([request.messages, request.tools, request.response_format])
+    return _encode(request)
 
 
-def _sized(texts: Iterable[Any], most: int | None, answers: int | None) -> Size:
-    text = attached = 0
-    for raw in map(bytes, texts):
-        text += len(raw)
-        for length in attachments(raw) if len(raw) > LEAST else ():
-            text -= length
-            attached += 1
-    return Size(text, attached, most, answers or 1)
+_encode = msgspec.json.Encoder().encode

@@ -22,8 +22,6 @@ class Standing(Struct):
     figures: Figures
     worst: Worst | None
     """What the call would use there at the worst; None where nobody needed to know."""
-    learns: bool = False
-    """What its provider says of the room that is left is listened to."""
     score: float | None = None
     """What the strategy compared, the least first."""
 

@@ -21,7 +21,7 @@ from trunkline.models.thinking import thinking
 from trunkline.providers.catalog import Catalog
 from trunkline.providers.keys import Key, given, key_of, secret
 from trunkline.providers.provider import Provider
-from trunkline.vocabulary.buckets import Bucket
+from trunkline.vocabulary.buckets import NO_BUCKETS, Buckets
 from trunkline.vocabulary.calls import Call
 from trunkline.vocabulary.errors import ConfigurationError
 from trunkline.vocabulary.facts import Facts
@@ -97,9 +97,9 @@ class Snapshot:
         """What stands behind a name: a route's entries, or the one target that answers to it; then the fallbacks."""
         return self._routes.find(name, operation, fallbacks)
 
-    def buckets_of(self, call: Call) -> tuple[Bucket, ...]:
-        """The limits and budgets of a call's payer and his owner."""
-        return self.payers.buckets(call.rules.payer)
+    def buckets_of(self, call: Call, route: Route) -> Buckets:
+        """What a call draws on, whoever is asked: the limits and budgets of its payer, his owner and its route."""
+        return self.payers.buckets(call.rules.payer, route)
 
     def _made(self, named: Named, said: TargetConfig | None) -> Target:
         provider = self.catalog[named.provider]
@@ -117,12 +117,12 @@ class Snapshot:
             adaptive=said is not None and said.adaptive,
         )
 
-    def _buckets(self, name: str, said: TargetConfig | None) -> tuple[Bucket, ...]:
+    def _buckets(self, name: str, said: TargetConfig | None) -> Buckets:
         """A target's own limits, then those that it shares."""
         if said is None:
-            return ()
+            return NO_BUCKETS
         shared = (buckets_of(f"bucket:{each}", self.config.buckets[each]) for each in said.buckets)
-        return (*buckets_of(f"target:{name}", said), *chain.from_iterable(shared))
+        return Buckets(chain(buckets_of(f"target:{name}", said), *shared))
 
     def _key(
         self, provider: Provider, name: str, said: TargetConfig | None, options: Mapping[str, str]

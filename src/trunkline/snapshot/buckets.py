@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trunkline.config import Config, LimitsConfig
-from trunkline.vocabulary.buckets import Bucket, nanos
+from trunkline.vocabulary.buckets import Bucket, Buckets, nanos
+from trunkline.vocabulary.routes import Route
 
 EVERYONE = "*"
 """The payer that stands for each one who is not named."""
 _REMEMBERED = 10_000
 
 
-def buckets_of(name: str, said: LimitsConfig) -> tuple[Bucket, ...]:
+def buckets_of(name: str, said: LimitsConfig) -> Buckets:
     """The buckets of one name: what it may use in any minute and at a time, and what it may spend in a period."""
-    return tuple(_buckets(name, said))
+    return Buckets(_buckets(name, said))
 
 
 def _buckets(name: str, said: LimitsConfig) -> Iterator[Bucket]:
@@ -38,15 +39,16 @@ class Payers:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._buckets: dict[str | None, tuple[Bucket, ...]] = {}
+        self._buckets: dict[tuple[str | None, str | None], Buckets] = {}
 
-    def buckets(self, payer: str | None) -> tuple[Bucket, ...]:
-        """The limits and budgets that hold for a payer, his owner's included."""
-        buckets = self._buckets.get(payer)
+    def buckets(self, payer: str | None, route: Route) -> Buckets:
+        """The limits and budgets that hold for a payer's calls to a route: his own, his owner's and the route's."""
+        named = payer, route.name if route.buckets else None
+        buckets = self._buckets.get(named)
         if buckets is None:
             if len(self._buckets) >= _REMEMBERED:
                 self._buckets.clear()
-            buckets = self._buckets[payer] = self._made(payer)
+            buckets = self._buckets[named] = Buckets((*self._own(payer), *route.buckets))
         return buckets
 
     def owner(self, payer: str | None) -> str | None:
@@ -54,9 +56,11 @@ class Payers:
         said = self._config.payers.get(payer or "") or self._config.payers.get(EVERYONE)
         return said.owner if said is not None else None
 
-    def _made(self, payer: str | None) -> tuple[Bucket, ...]:
+    def _own(self, payer: str | None) -> Iterator[Bucket]:
         said = self._config.payers.get(payer or "") or self._config.payers.get(EVERYONE)
-        own = buckets_of(f"payer:{payer or ''}", said) if said is not None else ()
+        if said is not None:
+            yield from _buckets(f"payer:{payer or ''}", said)
         owner = self.owner(payer)
         owners = self._config.owners.get(owner) if owner is not None else None
-        return (*own, *(buckets_of(f"owner:{owner}", owners) if owners is not None else ()))
+        if owners is not None:
+            yield from _buckets(f"owner:{owner}", owners)

@@ -7,7 +7,6 @@ what all processes must agree on (limits, budgets, rests) is in the store.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
 
 SLICE, SLICES = 10.0, 6
 """The last minute, in slices of ten seconds."""
@@ -50,32 +49,37 @@ class Rolling:
 class Slices:
     """Counts of the last minute."""
 
-    __slots__ = ("_at", "_counts", "_sum")
+    __slots__ = ("_at", "_before", "_counts", "_here")
 
     def __init__(self) -> None:
-        self._counts = [0] * SLICES
         self._at = 0
-        self._sum = 0
+        self._here = 0
+        """In the slice under way."""
+        self._counts = [0] * SLICES
+        """In each of those before it."""
+        self._before = 0
+        """Their sum."""
 
     def add(self, count: int, now: float) -> None:
         """Count more."""
         if int(now / SLICE) != self._at:
             self._turn(now)
-        self._counts[self._at % SLICES] += count
-        self._sum += count
+        self._here += count
 
     def sum(self, now: float) -> int:
         """All of the last minute."""
         if int(now / SLICE) != self._at:
             self._turn(now)
-        return self._sum
+        return self._before + self._here
 
     def _turn(self, now: float) -> None:
-        at = int(now / SLICE)
-        for gone in range(max(self._at, at - SLICES) + 1, at + 1):
-            self._sum -= self._counts[gone % SLICES]
-            self._counts[gone % SLICES] = 0
-        self._at = max(self._at, at)
+        at, counts = int(now / SLICE), self._counts
+        if at <= self._at:  # a thread that read the clock earlier
+            return
+        counts[self._at % SLICES] = self._here
+        for gone in range(max(self._at + 1, at - SLICES + 1), at + 1):
+            counts[gone % SLICES] = 0
+        self._at, self._here, self._before = at, 0, sum(counts)
 
 
 class Figures:
@@ -161,27 +165,21 @@ class Figures:
         self._latency_at = now
 
 
-class Board:
-    """The figures of all targets, and whose turn it is. Memory is bounded."""
+class Board(dict[str, Figures]):
+    """The figures of all targets by their names, and whose turn it is. Memory is bounded."""
 
     def __init__(self) -> None:
-        self._figures: OrderedDict[str, Figures] = OrderedDict()
         self._origins: OrderedDict[str, str] = OrderedDict()
         self.turns: Counter[str] = Counter()
         """By entry: how often its round was gone on with."""
         self.calls = Slices()
         self.hedged = Slices()
 
-    def __getitem__(self, target: str) -> Figures:
-        figures = self._figures.get(target)
-        if figures is None:
-            if len(self._figures) >= MOST_TARGETS:
-                self._figures.popitem(last=False)
-            figures = self._figures[target] = Figures()
+    def __missing__(self, target: str) -> Figures:
+        if len(self) >= MOST_TARGETS:
+            self.pop(next(iter(self)), None)
+        figures = self[target] = Figures()
         return figures
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(list(self._figures))
 
     def remember(self, made: str, target: str) -> None:
         """What lives at a provider (a stored response, a file) was made through this target."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from itertools import chain, count, islice
+from itertools import count
 from typing import cast, get_args
 
 from trunkline.vocabulary.buckets import (
     Bucket,
+    Buckets,
     Claim,
     Granted,
     Measure,
@@ -41,30 +42,38 @@ class MemoryState:
         """The counters' keys, for looking at them one after the other."""
         self._open: set[str] = set()
         """The reservations that are not settled."""
-        self._ids = count(1)
+        self._ids = map(str, count(1))
+        self._begun = 0
+        """How many counters have begun since it was last looked which are forgotten."""
+        self._era = object()
+        """Another one each time that counters were forgotten."""
         forks.watch(self)
 
-    async def reserve(self, *groups: Sequence[Claim], target: str | None = None) -> Granted | Refusal:
-        """Take all claims of all groups, or none."""
+    async def reserve(self, *claims: Claim, target: str | None = None) -> Granted | Refusal:
+        """Grant all claims, or none."""
         self._lock.acquire()  # `with` takes twice as long, and this is on the path of every call
         try:
             at = self._clock.now()
-            now, probe, taken = int(at * SECOND), False, 0
+            now, probe = int(at * SECOND), False
+            if self._begun:
+                self._tidy(now)
             if target is not None and target in self._rests:
                 refusal = self._rests.refusal(target, at)
                 if refusal is not None:
                     return refusal
                 probe = True
-            counters = self._counters
-            for claims in groups:
-                for bucket, amount in claims:
-                    counter = counters.get(bucket.key) or self._begin(bucket, now)
-                    if not counter.take(amount, bucket.limit, now):
-                        return self._refused(groups, taken, now)
-                    taken += 1
+            for claim in claims:
+                buckets, amounts = claim
+                account = buckets.account
+                if account is None or account.era is not self._era:
+                    account = self._account(buckets, now)
+                for line in account.lines:
+                    counter, limit, measure = line
+                    if not counter.take(amounts[measure], limit, now):
+                        return self._refused(claims, claim, line, now)
             if probe and target is not None:
                 self._rests.probe(target, at)
-            return Granted(tuple([self._reservation(claims, at) for claims in groups]), probe)
+            return Granted(tuple([self._reservation(claim, at) for claim in claims]), probe)
         finally:
             self._lock.release()
 
@@ -76,15 +85,13 @@ class MemoryState:
                 self._open.remove(reservation.id)
             except KeyError:  # it is settled already
                 return
-            if not reservation.claims:
-                return
-            at = int(reservation.at * SECOND)
-            counters, keeps = self._counters, kept_of(used)
-            for bucket, amount in reservation.claims:
-                if used is not None and bucket.measure == "requests":  # it was made: it stays counted
-                    continue
-                counter = counters.get(bucket.key) or self._begin(bucket, int(self._clock.now() * SECOND))
-                counter.settle(amount, keeps.get(bucket.measure, amount), at)
+            buckets, amounts = reservation.claim
+            account = buckets.account
+            if account is None or account.era is not self._era:
+                account = self._account(buckets, int(self._clock.now() * SECOND))
+            at, keeps = int(reservation.at * SECOND), kept_of(used)
+            for counter, _, measure in account.lines if used is None else account.settled:
+                counter.settle(amounts[measure], keeps[measure], at)
         finally:
             self._lock.release()
 
@@ -137,33 +144,61 @@ class MemoryState:
         """In a forked child: a lock that another thread of the parent held would never open."""
         self._lock = threading.Lock()
 
-    def _reservation(self, claims: Sequence[Claim], at: float) -> Reservation:
-        name = str(next(self._ids))
+    def _reservation(self, claim: Claim, at: float) -> Reservation:
+        name = next(self._ids)
         self._open.add(name)
-        return Reservation(id=name, claims=tuple(claims), at=at)
+        return Reservation(id=name, claim=claim, at=at)
+
+    def _account(self, buckets: Buckets, now: int) -> _Account:
+        """The counters of several buckets, to be found again at the next claim on them."""
+        lines: list[_Line] = []
+        for bucket in buckets:
+            lines.append((self._counters.get(bucket.key) or self._begin(bucket, now), bucket.limit, bucket.measure))
+        account = buckets.account = _Account(self._era, lines)
+        return account
 
     def _begin(self, bucket: Bucket, now: int) -> Counter:
-        """Begin to count, and look whether two others are forgotten: so there are never many more than are in use."""
-        for _ in range(min(2, len(self._in_turn))):
+        counter = self._counters[bucket.key] = counter_of(bucket, self._clock, now)
+        self._in_turn.append(bucket.key)
+        self._begun += 1
+        return counter
+
+    def _tidy(self, now: int) -> None:
+        """For each counter that has begun, look whether two others are forgotten: so there are never many more than are
+        in use. Not while somebody counts with them."""
+        for _ in range(min(2 * self._begun, len(self._in_turn))):
             key = self._in_turn.popleft()
             if self._counters[key].idle(now):
                 del self._counters[key]
+                self._era = object()
             else:
                 self._in_turn.append(key)
-        counter = self._counters[bucket.key] = counter_of(bucket, self._clock, now)
-        self._in_turn.append(bucket.key)
-        return counter
+        self._begun = 0
 
-    def _refused(self, groups: tuple[Sequence[Claim], ...], taken: int, now: int) -> Refusal:
-        """Put back what was taken before the claim that did not fit."""
-        for bucket, amount in islice(chain.from_iterable(groups), taken):
-            if amount:  # else its counter may have been forgotten since
-                self._counters[bucket.key].undo(amount)
-        group = 0
-        while taken >= len(groups[group]):
-            taken -= len(groups[group])
-            group += 1
-        bucket, amount = groups[group][taken]
-        never = amount > bucket.limit
-        wait = None if never else self._counters[bucket.key].wait(amount, bucket.limit, now)
-        return Refusal(why="full", bucket=bucket, group=group, retry_after=wait)
+    def _refused(self, claims: Sequence[Claim], refused: Claim, full: _Line, now: int) -> Refusal:
+        """Put back what was taken before the bucket that is full."""
+        for number, (buckets, amounts) in enumerate(claims):
+            for bucket, line in zip(buckets, buckets.account.lines, strict=True):
+                counter, limit, measure = line
+                amount = amounts[measure]
+                if line is full and claims[number] is refused:
+                    wait = None if amount > limit else counter.wait(amount, limit, now)
+                    return Refusal(why="full", bucket=bucket, claim=number, retry_after=wait)
+                counter.undo(amount)
+        raise AssertionError("one of them was full")
+
+
+_Line = tuple[Counter, int, Measure]
+"""A bucket's counter, its limit, and what it counts."""
+
+
+class _Account:
+    """The counters of several buckets, as long as none was forgotten."""
+
+    __slots__ = ("era", "lines", "settled")
+
+    def __init__(self, era: object, lines: list[_Line]) -> None:
+        self.era = era
+        self.lines = lines
+        self.settled = [line for line in lines if line[2] != "requests"]
+        """Those that change when something was used: a request that was made stays counted."""

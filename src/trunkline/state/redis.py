@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 
 from msgspec.structs import replace
 
-from trunkline.vocabulary.buckets import Claim, Granted, Period, Refusal, Reservation, Used
+from trunkline.vocabulary.buckets import Buckets, Claim, Granted, Period, Refusal, Reservation, Used
 from trunkline.vocabulary.calls import Clock
 from trunkline.vocabulary.errors import ConfigurationError
 
@@ -80,13 +80,13 @@ class RedisState:
         self._name = token_hex(8)
         forks.watch(self)
 
-    async def reserve(self, *groups: Sequence[Claim], target: str | None = None) -> Granted | Refusal:
-        """Take all claims of all groups, or none, in one round trip."""
+    async def reserve(self, *claims: Claim, target: str | None = None) -> Granted | Refusal:
+        """Grant all claims or none, in one round trip."""
         mailbox = self._mailbox()
         if mailbox.link.away:
-            return await self._without(groups, target)
-        names = [f"{self._name}-{next(self._ids)}" for _ in groups]
-        named = [(name, wire(claims)) for name, claims in zip(names, groups, strict=True)]
+            return await self._without(claims, target)
+        names = [f"{self._name}-{next(self._ids)}" for _ in claims]
+        named = [(name, wire(claim)) for name, claim in zip(names, claims, strict=True)]
         try:
             answer: _Answer = await self._script.run(
                 mailbox.link, "reserve", (target or False, int(self._lease * SECOND), named)
@@ -95,7 +95,7 @@ class RedisState:
             if isinstance(error, Rejected):
                 logger.exception("the Redis server refuses to count")
             self._release(mailbox, names)
-            return await self._without(groups, target)
+            return await self._without(claims, target)
         except BaseException:  # the caller has left: what the server may have granted goes back
             self._release(mailbox, names)
             raise
@@ -103,12 +103,12 @@ class RedisState:
         if emptied:
             self._heed_emptied(mailbox)
         if word == b"granted":
-            named = zip(names, groups, strict=True)
+            named = zip(names, claims, strict=True)
             return self._granted(mailbox, named, target, number / SECOND, probe=bool(where[0]))
         wait = None if number < 0 else number / SECOND
         if word == b"full":
-            group, place = int(where[0]), int(where[1])
-            return Refusal(why="full", bucket=groups[group][place].bucket, group=group, retry_after=wait)
+            number, place = int(where[0]), int(where[1])
+            return Refusal(why="full", bucket=claims[number].buckets[place], claim=number, retry_after=wait)
         if word == b"probing" or target is None or wait is None:
             return Refusal(why="probing", retry_after=wait)
         self._near.rest(target, wait)
@@ -128,8 +128,8 @@ class RedisState:
                 return
         else:
             return  # it is settled already
-        charged = [] if used is None else [c for c in reservation.claims if c.bucket.measure in {"tokens", "money"}]
-        self._post("settle", name, at, used or RELEASED, wire(charged))
+        charged = [] if used is None else [one for one in wire(reservation.claim) if one[2] in {"tokens", "money"}]
+        self._post("settle", name, at, used or RELEASED, charged)
 
     def rest(self, target: str, seconds: float) -> None:
         """Nobody asks a target for so long."""
@@ -182,7 +182,7 @@ class RedisState:
     def _granted(
         self,
         mailbox: Mailbox,
-        named: Iterable[tuple[str, Sequence[Claim]]],
+        named: Iterable[tuple[str, Claim]],
         target: str | None,
         at: float,
         *,
@@ -190,8 +190,8 @@ class RedisState:
     ) -> Granted:
         if target is not None and not probe:
             self._near.recover(target)
-        reservations = tuple([Reservation(id=name, claims=tuple(claims), at=at) for name, claims in named])
-        held = [reservation.id for reservation in reservations if reservation.claims]
+        reservations = tuple([Reservation(id=name, claim=claim, at=at) for name, claim in named])
+        held = [reservation.id for reservation in reservations]
         self._held.update(dict.fromkeys(held, mailbox))
         mailbox.hold(held)
         return Granted(reservations, probe)
@@ -203,18 +203,18 @@ class RedisState:
         else:
             mailbox.loop.call_soon(self.on_emptied)
 
-    async def _without(self, groups: tuple[Sequence[Claim], ...], target: str | None) -> Granted | Refusal:
+    async def _without(self, claims: Sequence[Claim], target: str | None) -> Granted | Refusal:
         """What is granted in the server's place. Who claims nothing asks only whether the target rests."""
-        if self._fail == "closed" and any(groups):
+        if self._fail == "closed" and claims:
             return Refusal(why="unreachable", retry_after=KNOCK_SECONDS)
-        near = [
-            [Claim(replace(bucket, limit=self._limit_without(bucket.limit)), amount) for bucket, amount in claims]
-            for claims in groups
-        ]
+        near = [Claim(self._near_buckets(buckets), amounts) for buckets, amounts in claims]
         verdict = await self._near.reserve(*near, target=target)
         if isinstance(verdict, Granted):
             self._held_near.update(reservation.id for reservation in verdict.reservations)
         return verdict
+
+    def _near_buckets(self, buckets: Buckets) -> Buckets:
+        return Buckets(replace(bucket, limit=self._limit_without(bucket.limit)) for bucket in buckets)
 
     def _limit_without(self, whole: int) -> int:
         """This process' own while the server is away. A share is at least one: a limit that cannot be divided is

@@ -25,11 +25,10 @@ WireClaim = tuple[str, str, str, int | str, int, int]
 """Key, kind, measure, span, limit, amount."""
 
 
-def wire(claims: Sequence[Claim]) -> list[WireClaim]:
-    """Claims as the script reads them."""
-    return [
-        (bucket.key, *_kind(bucket.measure, bucket.period, bucket.seconds), bucket.limit, n) for bucket, n in claims
-    ]
+def wire(claim: Claim) -> list[WireClaim]:
+    """A claim as the script reads it."""
+    buckets, amounts = claim
+    return [(one.key, *_kind(one.measure, one.period, one.seconds), one.limit, amounts[one.measure]) for one in buckets]
 
 
 def _kind(measure: str, period: str | None, seconds: float) -> tuple[str, str, int | str]:

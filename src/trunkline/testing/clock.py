@@ -39,7 +39,7 @@ class FakeClock:
                 self._alarms.pop(token, None)
                 strike()
 
-    def alarm(self, when: float | None, ring: Callable[[], object]) -> Callable[[], object]:
+    def alarm(self, when: float | None, ring: Callable[[], object], *, exact: bool = True) -> Callable[[], object]:
         """Calls `ring` in this loop when the hands pass `when`, unless the function it gives back is called before."""
         token, loop = object(), asyncio.get_running_loop()
         if when is not None:

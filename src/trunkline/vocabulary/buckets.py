@@ -6,9 +6,9 @@ grants all of them or none. Amounts are whole numbers, money is in nano-dollars,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import ROUND_CEILING, Context, Decimal
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -40,11 +40,24 @@ class Bucket(Struct, frozen=True, kw_only=True):
         force_setattr(self, "key", f"{self.name}:{self.measure}:{self.period or f'{self.seconds:g}'}")
 
 
-class Claim(NamedTuple):
-    """So much of a bucket."""
+class Buckets(tuple[Bucket, ...]):
+    """Those that are drawn on together: a target's, or a payer's with his owner's and the route's."""
 
-    bucket: Bucket
-    amount: int = 1
+    account: Any = None
+    """What a store of this process keeps here, so that it need not look for each bucket at each call: its own, and
+    nobody else's business."""
+
+
+NO_BUCKETS = Buckets()
+
+Amounts = Mapping[Measure, int]
+
+
+class Claim(NamedTuple):
+    """So much of each of several buckets, by what they count."""
+
+    buckets: Buckets
+    amounts: Amounts
 
 
 class Used(NamedTuple):
@@ -59,13 +72,13 @@ class Reservation(Struct, frozen=True, kw_only=True):
     """What a call or an attempt holds until it is settled. A store takes it back by itself when its lease expires."""
 
     id: str
-    claims: tuple[Claim, ...]
+    claim: Claim
     at: float
     """The store's own clock when it was granted, in seconds."""
 
 
 class Granted(Struct, frozen=True):
-    """Everything that was claimed: a reservation for each group of claims."""
+    """Everything that was claimed: a reservation for each claim."""
 
     reservations: tuple[Reservation, ...]
     probe: bool = False
@@ -73,14 +86,14 @@ class Granted(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
-    """Nothing was taken, because one claim could not be granted."""
+    """Nothing was taken, because one bucket has not so much left."""
 
     why: Literal["full", "resting", "probing", "unreachable"]
     """A bucket is full; the target rests after failures; somebody else finds out whether it is well; the store does not
     answer and its fail mode is `closed`."""
     bucket: Bucket | None = None
-    group: int = 0
-    """Which group's claim it was."""
+    claim: int = 0
+    """In which of the claims it was."""
     retry_after: float | None = None
     """Seconds after which it may be granted; None: nobody knows (a slot), or never (more than the whole bucket)."""
 
@@ -91,8 +104,8 @@ class State(Protocol):
     `reserve` is the only thing that is waited for; the others post. A target's rest is shared by all who share a store.
     """
 
-    async def reserve(self, *groups: Sequence[Claim], target: str | None = None) -> Granted | Refusal:
-        """Take all claims of all groups, or none, in one atomic step. `target`: whom the attempt would ask, refused
+    async def reserve(self, *claims: Claim, target: str | None = None) -> Granted | Refusal:
+        """Grant all claims or none, in one atomic step. `target`: whom the attempt would ask, refused
         while it rests; None where it shall be asked anyway."""
         ...
 

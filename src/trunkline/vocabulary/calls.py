@@ -45,8 +45,9 @@ class Clock(Protocol):
         """Cancels its body with `TimeoutError` when `now()` passes `when`; None never does."""
         ...
 
-    def alarm(self, when: float | None, ring: Callable[[], object]) -> Callable[[], object]:
-        """Calls `ring` when `now()` passes `when`, unless the function it gives back is called before."""
+    def alarm(self, when: float | None, ring: Callable[[], object], *, exact: bool = True) -> Callable[[], object]:
+        """Calls `ring` when `now()` passes `when`, unless the function it gives back is called before. One that need
+        not be exact, a few milliseconds, costs less where there are many."""
         ...
 
 

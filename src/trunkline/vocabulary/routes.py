@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from .buckets import Bucket
+from .buckets import NO_BUCKETS, Buckets, nanos
 from .secret import Credential, Secret
 
 
@@ -31,7 +31,7 @@ class Target(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     options: Mapping[str, str] = {}
     """What else the row's address needs (`api_version`, `deployment`)."""
-    buckets: tuple[Bucket, ...] = ()
+    buckets: Buckets = NO_BUCKETS
     """Its own limits, and those that it shares with other targets of its account."""
     tags: frozenset[str] = frozenset()
     """Where it has some: it serves only calls that carry one of them."""
@@ -61,6 +61,13 @@ class Entry(Struct, frozen=True, kw_only=True, dict=True):
         """Whether some of its targets serve certain calls only."""
         return any(member.target.tags for member in self.members)
 
+    @cached_property
+    def alike(self) -> bool:
+        """Whether a call costs the same at each of its targets, and is counted in the same way."""
+        targets = [member.target for member in self.members]
+        measured = {frozenset(bucket.measure for bucket in target.buckets) for target in targets}
+        return len(measured) == len({(target.provider, target.model) for target in targets}) == 1
+
 
 class Route(Struct, frozen=True, kw_only=True, dict=True):
     """What stands behind a name: entries in order, and other ones for what the first cannot do."""
@@ -70,7 +77,7 @@ class Route(Struct, frozen=True, kw_only=True, dict=True):
     on_context_window: tuple[Entry, ...] = ()
     """Where calls go that are too long: larger models."""
     on_content_policy: tuple[Entry, ...] = ()
-    buckets: tuple[Bucket, ...] = ()
+    buckets: Buckets = NO_BUCKETS
     """Limits and budgets of all its calls together."""
     max_cost: Decimal | None = None
     """US dollars that a call may cost at the most: dearer targets are left out."""
@@ -93,6 +100,11 @@ class Route(Struct, frozen=True, kw_only=True, dict=True):
         return member if plain and self.max_cost is None else None
 
     @cached_property
+    def ceiling(self) -> int | None:
+        """The same as `max_cost`, in nano-dollars."""
+        return nanos(self.max_cost) if self.max_cost is not None else None
+
+    @cached_property
     def counted(self) -> bool:
         """Whether limits or budgets of its targets count its calls."""
         return any(member.target.buckets for entry in self.pools for member in entry.members)
@@ -101,3 +113,8 @@ class Route(Struct, frozen=True, kw_only=True, dict=True):
     def strategies(self) -> frozenset[str]:
         """How targets are chosen somewhere in it."""
         return frozenset(entry.strategy for entry in self.pools)
+
+    @cached_property
+    def learns(self) -> bool:
+        """Whether it matters what providers say of the room that is left at their targets."""
+        return "most-headroom" in self.strategies

@@ -34,7 +34,7 @@ class EventClock(FakeClock):
         self._numbers = itertools.count()
         self._off: set[int] = set()
 
-    def alarm(self, when: float | None, ring: Callable[[], object]) -> Callable[[], object]:
+    def alarm(self, when: float | None, ring: Callable[[], object], *, exact: bool = True) -> Callable[[], object]:
         """Calls `ring` when the hands pass `when`, unless the function it gives back is called before."""
         number = next(self._numbers)
         if when is not None:
