@@ -7,6 +7,7 @@ it is.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -60,33 +61,58 @@ class SystemClock:
         alarms = self._here.alarms
         if alarms is None or alarms.loop is not loop:
             alarms = self._here.alarms = _Alarms(loop, self.now)
-        return alarms.set(when, ring)
+        tick = int(when / TICK) + 1
+        rings = alarms.get(tick)
+        if rings is None:
+            rings = alarms.at(tick)
+        rings.add(ring)
+        return partial(rings.discard, ring)
 
 
-class _Alarms:
-    """The alarms of one event loop that need not be exact: those of the same 10 ms share a timer, which is left to ring
-    when all of them are switched off, for the next ones use it."""
-
-    __slots__ = ("_now", "_ticks", "loop")
+class _Alarms(dict[int, set[Callable[[], object]]]):
+    """The alarms of one event loop that need not be exact, by the tick at which they ring. All of them share one timer,
+    for nearly all are switched off before: it wakes the loop when the first one rings that was not, or would have."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float]) -> None:
+        super().__init__()
         self.loop = loop
         self._now = now
-        self._ticks: dict[int, dict[object, Callable[[], object]]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._next: float = math.inf
+        """The tick at which the timer rings."""
+        self._many = MANY_TICKS
+        """At how many ticks it is time to forget those without alarms."""
 
-    def set(self, when: float, ring: Callable[[], object]) -> Callable[[], object]:
-        tick = int(when / TICK) + 1
-        alarms = self._ticks.get(tick)
-        if alarms is None:
-            alarms = self._ticks[tick] = {}
-            self.loop.call_at(self.loop.time() + tick * TICK - self._now(), self._strike, tick)
-        alarm = object()
-        alarms[alarm] = ring
-        return partial(alarms.pop, alarm, None)
+    def at(self, tick: int) -> set[Callable[[], object]]:
+        """The alarms of a tick that had none."""
+        if len(self) >= self._many:
+            self._forget()
+            self._many = max(MANY_TICKS, 2 * len(self))
+        if tick < self._next:
+            self._set(tick)
+        rings: set[Callable[[], object]] = set()
+        self[tick] = rings
+        return rings
 
-    def _strike(self, tick: int) -> None:
-        for ring in list(self._ticks.pop(tick).values()):
-            ring()
+    def _set(self, tick: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._next = tick
+        self._timer = self.loop.call_at(self.loop.time() + tick * TICK - self._now(), self._strike)
+
+    def _strike(self) -> None:
+        due = sorted(tick for tick in self if tick <= self._next)
+        self._timer, self._next = None, math.inf
+        for rings in [self.pop(tick) for tick in due]:
+            while rings:  # one may switch off another
+                rings.pop()()
+        self._forget()
+        if self:
+            self._set(min(self))
+
+    def _forget(self) -> None:
+        for tick in [tick for tick, rings in self.items() if not rings]:
+            del self[tick]
 
 
 class _Here(threading.local):
@@ -97,6 +123,7 @@ class _Here(threading.local):
 
 TICK = 0.01
 """Seconds."""
+MANY_TICKS = 1000
 
 
 def _nothing() -> None:

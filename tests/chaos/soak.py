@@ -195,8 +195,8 @@ class Soak:
         state, runtime = self.runtime.state, self.runtime
         found = {
             "reservations": len(state._open),  # pyright: ignore[reportAttributeAccessIssue]
-            "slots and reserved money": sum(getattr(one, "_held", 0) for one in state._counters.values()),  # pyright: ignore[reportAttributeAccessIssue]
-            "places in lines": len(runtime.lines._waiting),
+            "slots and reserved money": sum(getattr(one, "held", 0) for one in state._counters.values()),  # pyright: ignore[reportAttributeAccessIssue]
+            "places in lines": len(runtime.lines.waiting),
             "attempts in flight": sum(runtime.board[name].in_flight for name in runtime.board),
             "connections": self.wire.open,
             "alarms": len(self.clock._alarms),
@@ -209,7 +209,7 @@ class Soak:
         return [f"{count} {what}" for what, count in {**found, **alive}.items() if count]
 
     def _spent(self) -> int:
-        return self.runtime.state._counters["owner:everybody:money:ever"]._spent  # pyright: ignore[reportAttributeAccessIssue]
+        return self.runtime.state._counters["owner:everybody:money:ever"].spent  # pyright: ignore[reportAttributeAccessIssue]
 
     def sizes(self) -> str:
         """How much is kept: for the eye."""

@@ -234,21 +234,21 @@ def held(there: World) -> str:
     state, found = runtime.state, []
     if state._open:
         found.append(f"{len(state._open)} reservations")
-    if runtime.lines._waiting:
+    if runtime.lines.waiting:
         found.append("places in lines")
     found += [f"{name} in flight" for name in runtime.board if runtime.board[name].in_flight]
     for key, counter in state._counters.items():
-        if getattr(counter, "_held", 0):
-            found.append(f"{counter._held} of {key}")
+        if getattr(counter, "held", 0):
+            found.append(f"{counter.held} of {key}")
     for name in {attempt.target for attempt in record.attempts}:
         made = sum(attempt.target == name for attempt in record.attempts)
-        if (counted := state._counters[f"target:{name}:requests:60"]._sum) != made:
+        if (counted := state._counters[f"target:{name}:requests:60"].taken) != made:
             found.append(f"{counted} requests at {name} instead of {made}")
-    spent = state._counters[f"payer:{PAYER}:money:ever"]._spent
+    spent = state._counters[f"payer:{PAYER}:money:ever"].spent
     tokens = sum(attempt.usage.total_tokens for attempt in record.attempts if attempt.usage is not None)
     if record.usage is not None or record.outcome == "error":
         if spent != nanos(record.cost or 0):
             found.append(f"{spent} nanodollars instead of {record.cost}")
-        if (counted := state._counters[f"payer:{PAYER}:tokens:60"]._sum) != tokens:
+        if (counted := state._counters[f"payer:{PAYER}:tokens:60"].taken) != tokens:
             found.append(f"{counted} tokens instead of {tokens}")
     return ", ".join(found)

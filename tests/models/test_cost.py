@@ -9,7 +9,7 @@ from genai_prices import calc_price
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.models.cost import price
+from trunkline.models.cost import Tariff, price, tariff
 from trunkline.models.facts import UNPRICED_AS, ModelFacts, Rates, book
 from trunkline.vocabulary.usage import BUCKETS, Usage
 
@@ -191,6 +191,20 @@ def typical_usages(known):
         yield cached + Usage(input=max(rates.above for rates in known.prices))
     if known.provider == "anthropic":
         yield Usage(input=12, cache_read=3_000, cache_write=2_000, cache_write_1h=1_000, output=567)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**5))
+def test_what_is_reckoned_is_the_price_of_text_rounded_up(read, written):
+    for known in (book().lookup("openai", "gpt-4o"), book().lookup("gemini", "gemini-2.5-pro")):
+        exact = price(known, Usage(input=read, output=written)) * 10**9
+        assert exact <= tariff(known).reckoned(read, written) < exact + 1
+
+
+def test_what_has_no_price_is_not_reckoned():
+    assert tariff(None) == Tariff(None, ())
+    assert tariff(None).reckoned(1, 1) is None
+    half = tariff(facts(Rates(input=dollars("1")), Rates(tier="batch", output=dollars("1"))))
+    assert (half.reckoned(1_000_000, 0), half.reckoned(0, 1)) == (10**9, None)
 
 
 @pytest.mark.parametrize(("provider", "model"), [(name, model) for name in WELL_KNOWN for model in WELL_KNOWN[name]])

@@ -10,13 +10,14 @@ from typing import Any
 
 from msgspec import Struct
 
+from trunkline.models.cost import Tariff
 from trunkline.policies.attempts import attempts
 from trunkline.policies.means import Means
 from trunkline.state.figures import Board
 from trunkline.state.lines import Lines
 from trunkline.state.memory import MemoryState
 from trunkline.testing import FakeClock
-from trunkline.vocabulary.buckets import Bucket, Buckets, Claim, Granted, nanos
+from trunkline.vocabulary.buckets import Bucket, Buckets, Claim, Granted
 from trunkline.vocabulary.calls import Answer, Call, Outcome
 from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.messages import said
@@ -85,9 +86,8 @@ class Course:
             route_of=lambda call: call.route,
             buckets_of=lambda call, on: Buckets((*own, *on.buckets)),
             price=self._price,
-            reckoned=self._reckoned,
+            tariff=self._tariff,
             priced=lambda target: "2026-11-20",
-            max_output=lambda target: 100,
             state=self.state,
             board=self.board,
             lines=self.lines,
@@ -170,9 +170,10 @@ class Course:
         finally:
             stop()
 
-    def _reckoned(self, target: Target, prompt: int, answer: int) -> int | None:
-        price = self._price(target, Usage(input=prompt, output=answer), None)
-        return nanos(price) if price is not None else None
+    def _tariff(self, target: Target) -> Tariff:
+        rate = self._prices.get(target.name)
+        pico = None if rate is None else int(Decimal(rate) * 10**12)
+        return Tariff(100, () if pico is None else ((0, pico, pico),))
 
     def _price(self, target: Target, usage: Usage | None, tier: str | None) -> Decimal | None:
         rate = self._prices.get(target.name)

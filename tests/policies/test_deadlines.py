@@ -154,11 +154,11 @@ async def test_leaving_reaches_the_providers_socket_at_once_and_releases_everyth
             counters = line._engine.runtime.state._counters
             slots = [counter for key, counter in counters.items() if ":slots:" in key]
             assert len(slots) == 2
-            assert [slot._held for slot in slots] == [0, 0]
+            assert [slot.held for slot in slots] == [0, 0]
             assert not line._engine.runtime.state._open
             (purse,) = (counter for key, counter in counters.items() if ":money:" in key)
-            assert purse._held == 0
-            assert 0 < purse._spent < 1_000_000  # the prompt was sent: its tokens are charged, by estimate
+            assert purse.held == 0
+            assert 0 < purse.spent < 1_000_000  # the prompt was sent: its tokens are charged, by estimate
 
 
 async def test_leaving_the_line_asks_nobody():
@@ -172,7 +172,7 @@ async def test_leaving_the_line_asks_nobody():
             with pytest.raises(asyncio.CancelledError):
                 await call
         assert len(upstream.served) == 1
-        assert not line._engine.runtime.lines._waiting
+        assert not line._engine.runtime.lines.waiting
         assert not line._engine.runtime.state._open
 
 

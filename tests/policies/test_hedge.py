@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.policies.hedge import delay_before_hedge, may_hedge
-from trunkline.state.figures import Board
+from trunkline.state.figures import Figures
 from trunkline.vocabulary.errors import AllTargetsFailed, InvalidRequestError, ServiceError
 from trunkline.vocabulary.rules import Hedge
 from trunkline.vocabulary.usage import Usage
@@ -18,13 +18,12 @@ NOW = 1000.0
 AFTER = {"hedge": Hedge(after=1.0)}
 
 
-def board(*seconds, failures=0, calls=100, hedged=0):
-    made = Board()
+def figures(*seconds, failures=0, hedged=0):
+    made = Figures()
     for one in seconds:
-        made["a"].succeeded(NOW, one)
+        made.succeeded(NOW, one)
     for _ in range(failures):
-        made["a"].failed(NOW, 1.0)
-    made.calls.add(calls, NOW)
+        made.failed(NOW, 1.0)
     made.hedged.add(hedged, NOW)
     return made
 
@@ -32,35 +31,37 @@ def board(*seconds, failures=0, calls=100, hedged=0):
 # --- when -------------------------------------------------------------------------------------------------------------
 
 
-def delay(hedge, made):
-    return delay_before_hedge(hedge, made["a"])
+def delay(hedge, seen):
+    return delay_before_hedge(hedge, seen)
 
 
-def may(hedge, made, now=NOW):
-    return may_hedge(hedge, made["a"], made, now)
+def may(hedge, first, *others, now=NOW):
+    return may_hedge(hedge, first, [first, *others], now)
 
 
 def test_the_delay_is_what_most_answers_needed():
-    assert delay(Hedge(), board(*[1.0] * 95, *[9.0] * 5)) == 9.0
-    assert delay(Hedge(), board(*[1.0] * 97, *[9.0] * 3)) == 1.0
+    assert delay(Hedge(), figures(*[1.0] * 95, *[9.0] * 5)) == 9.0
+    assert delay(Hedge(), figures(*[1.0] * 97, *[9.0] * 3)) == 1.0
 
 
 def test_until_there_are_answers_to_go_by_nothing_is_hedged_unless_the_delay_is_said():
-    assert delay(Hedge(), board(*[1.0] * 19)) is None
-    assert delay(Hedge(after=0.5), board()) == 0.5
-    assert delay(Hedge(after=0.0001), board()) == 0.02
+    assert delay(Hedge(), figures(*[1.0] * 19)) is None
+    assert delay(Hedge(after=0.5), figures()) == 0.5
+    assert delay(Hedge(after=0.0001), figures()) == 0.02
 
 
-def test_no_more_than_a_share_of_the_calls_is_hedged():
-    assert may(Hedge(share=0.1), board(calls=100, hedged=9))
-    assert not may(Hedge(share=0.1), board(calls=100, hedged=10))
-    assert may(Hedge(share=0.1), board(calls=100, hedged=10), NOW + 70)  # long ago
-    assert not may(Hedge(share=0), board())
+def test_no_more_than_a_share_of_a_pools_attempts_is_hedged():
+    many = [1.0] * 50
+    assert may(Hedge(share=0.1), figures(*many, hedged=5), figures(*many, hedged=4))
+    assert not may(Hedge(share=0.1), figures(*many, hedged=5), figures(*many, hedged=5))
+    assert may(Hedge(share=0.1), figures(*many, hedged=10), now=NOW + 70)  # long ago
+    assert may(Hedge(share=0.1), figures(hedged=1))  # the first ones
+    assert not may(Hedge(share=0), figures())
 
 
 def test_a_target_in_trouble_is_not_helped_by_more_work():
-    assert may(Hedge(), board(*[1.0] * 90, failures=10))
-    assert not may(Hedge(), board(*[1.0] * 90, failures=11))
+    assert may(Hedge(), figures(*[1.0] * 90, failures=10))
+    assert not may(Hedge(), figures(*[1.0] * 90, failures=11))
 
 
 # --- the race ---------------------------------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ async def test_nobody_to_race_with_is_no_race():
     await race.passes(1, 4)
     await race.task
     assert race.told == [("a", "finished", False)]
-    assert race.course.board.hedged.sum(race.course.clock.now()) == 0
+    assert race.course.board["a"].hedged.sum(race.course.clock.now()) == 0
 
 
 async def test_the_most_attempts_hold_for_rivals_too():

@@ -6,8 +6,10 @@ from decimal import Decimal
 import pytest
 from course import OK, USED, Course, Said, bucket, entry, route, target, turns
 
+from trunkline.models.cost import Tariff
 from trunkline.policies.limits import UNKNOWN_MOST, overspend, worst
 from trunkline.policies.sizes import Size, size_of
+from trunkline.state.figures import Rolling
 from trunkline.vocabulary.buckets import NANO, Buckets, Refusal
 from trunkline.vocabulary.calls import Outcome
 from trunkline.vocabulary.errors import (
@@ -243,7 +245,7 @@ async def test_a_caller_who_leaves_while_it_waits_leaves_nothing_behind():
     course.clock.advance(10)
     await first
     assert (await course.free(SLOTS), await course.free(one)) == (2, 1)
-    assert not course.lines._waiting
+    assert not course.lines.waiting
 
 
 # --- budgets of money -------------------------------------------------------------------------------------------------
@@ -360,10 +362,6 @@ async def test_both_racers_are_paid_for():
 # --- how much is the worst --------------------------------------------------------------------------------------------
 
 
-def reckoned(target, prompt, answer):
-    return prompt * NANO // 100 + answer * NANO
-
-
 @pytest.mark.parametrize(
     ("most", "p99", "max_output", "answers", "output"),
     [
@@ -379,7 +377,11 @@ def reckoned(target, prompt, answer):
 )
 def test_the_worst_is_what_is_asked_then_what_is_usual_then_what_is_possible(most, p99, max_output, answers, output):
     size = Size(400, 0, most, answers)
-    needed = worst(size, target("a"), reckoned, p99=p99, max_output=max_output)
+    tariff = Tariff(max_output, ((0, 10**10, 10**12),))  # a cent and a dollar
+    usual = Rolling()
+    for _ in range(0 if p99 is None else 20):
+        usual.add(p99)
+    needed = worst(size, target("a"), tariff, usual)
     assert (needed.tokens, needed.money) == (100 + output, Decimal(1) + output)
 
 

@@ -44,7 +44,7 @@ async def test_no_more_are_asked_at_once_than_there_are_slots():
     assert len(course.asked) == 2
     await waiting.served()
     assert (len(course.asked), course.most["a"]) == (7, 2)
-    assert not course.lines._waiting
+    assert not course.lines.waiting
 
 
 async def test_who_waits_knows_why_and_how_long():
@@ -118,7 +118,7 @@ async def test_nobody_waits_longer_than_said():
     ended = await waiting.served()
     assert len(course.asked) == 3
     assert [type(end) for end in ended[3:]] == [LimitError, LimitError]
-    assert not course.lines._waiting
+    assert not course.lines.waiting
 
 
 async def test_nor_longer_than_its_own_deadline():

@@ -175,7 +175,7 @@ def test_memory_forgets_buckets_that_nobody_uses():
         for number in range(30_000):
             await use(number)
             assert len(state._counters) <= 2 * in_use + 10
-            assert len(state._rests._rests) <= 2 * in_use + 10
+            assert len(state.rests) <= 2 * in_use + 10
         assert len(state._in_turn) == len(state._counters)
         assert not state._open
 
@@ -195,6 +195,26 @@ def test_memory_never_forgets_what_is_held():
         assert not isinstance(await state.reserve(claim(measure="slots", limit=1)), Granted)
         state.settle(held.reservations[0], None)
         assert isinstance(await state.reserve(claim(measure="slots", limit=1)), Granted)
+
+    asyncio.run(story())
+
+
+def test_a_claim_that_is_made_again_finds_counters_that_were_forgotten_meanwhile():
+    clock = FakeClock()
+    state = MemoryState(clock)
+
+    async def story():
+        again = together(claim(limit=1), claim(5, measure="tokens", limit=100))
+        held = (await state.reserve(again)).reservations[0]
+        clock.advance(100.0)
+        for number in range(3):
+            await state.reserve(claim(name=f"payer:{number}"))
+        assert again.buckets[0].key not in state._counters
+        state.settle(held, Used(tokens=60))  # the debit is felt from now on
+        assert isinstance(await state.reserve(again), Granted)
+        assert not isinstance(await state.reserve(claim(limit=1)), Granted)
+        assert not isinstance(await state.reserve(claim(41, measure="tokens", limit=100)), Granted)
+        assert isinstance(await state.reserve(claim(40, measure="tokens", limit=100)), Granted)
 
     asyncio.run(story())
 

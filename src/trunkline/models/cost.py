@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from math import ceil
 from operator import attrgetter
+
+from msgspec import Struct
 
 from trunkline.vocabulary.usage import BUCKETS, Cost, Usage
 
@@ -49,16 +52,37 @@ def price(facts: ModelFacts | None, usage: Usage, *, tier: str | None = None) ->
     return EXACT.scaleb(total, PER_TOKEN)
 
 
-def reckoned(facts: ModelFacts | None, prompt: int, answer: int) -> int | None:
-    """Nano-dollars, rounded up, that so many tokens of text cost at the standard tier; None where that is unknown. For
-    what is reserved before anything is known exactly: a tenth of the time of `price`."""
-    rates = facts and facts.rates(prompt)
-    if rates is None:
+class Tariff(Struct, frozen=True):
+    """What must be known of a model to reserve for a call before anything is known exactly: whole numbers, for that is
+    a tenth of the time of `price`."""
+
+    max_output: int | None = None
+    """Tokens an answer may have, where known."""
+    steps: tuple[tuple[int, int | None, int | None], ...] = ()
+    """Above so many tokens of the prompt, what a token of plain input and one of plain output cost at the standard
+    tier, in pico-dollars; None: no price. Those of longer prompts first; empty where no price is known."""
+
+    def reckoned(self, prompt: int, answer: int) -> int | None:
+        """Nano-dollars, rounded up, that so many tokens cost; None where that is unknown."""
+        for above, read, written in self.steps:
+            if prompt > above or not above:
+                if (read is None and prompt) or (written is None and answer):
+                    return None
+                return -(-(prompt * (read or 0) + answer * (written or 0)) // 1000)
         return None
-    read, written = rates.text
-    if (read is None and prompt) or (written is None and answer):
-        return None
-    return -(-(prompt * (read or 0) + answer * (written or 0)) // 1000)
+
+
+def tariff(facts: ModelFacts | None) -> Tariff:
+    """The tariff of a model, of which perhaps nothing is known."""
+    if facts is None:
+        return Tariff()
+    rows = sorted((row for row in facts.prices if row.tier == STANDARD), key=lambda row: -row.above)
+    return Tariff(facts.max_output, tuple((row.above, _pico(row.input), _pico(row.output)) for row in rows))
+
+
+def _pico(rate: Decimal | None) -> int | None:
+    """Pico-dollars for a token, rounded up, of dollars for a million."""
+    return ceil(rate * 10**6) if rate is not None else None
 
 
 _counts: Callable[[Usage], tuple[int, ...]] = attrgetter(*BUCKETS)

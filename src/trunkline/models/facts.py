@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from functools import cache, cached_property, lru_cache
-from math import ceil
 from pathlib import Path
 
 import msgspec
@@ -60,18 +59,9 @@ class Rates(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
         stands in for it, else None."""
         return tuple(self._charged(bucket) for bucket in BUCKETS)
 
-    @cached_property
-    def text(self) -> tuple[int | None, int | None]:
-        """What a token of plain input and one of plain output cost, in pico-dollars, rounded up; None: no price."""
-        return _pico(self.input), _pico(self.output)
-
     def _charged(self, bucket: str) -> Decimal | None:
         rate: Decimal | None = getattr(self, bucket)
         return getattr(self, UNPRICED_AS[bucket]) if rate is None and bucket in UNPRICED_AS else rate
-
-
-def _pico(rate: Decimal | None) -> int | None:
-    return ceil(rate * 10**6) if rate is not None else None
 
 
 class ModelFacts(Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):

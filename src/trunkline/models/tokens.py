@@ -24,7 +24,7 @@ USUAL = 4.0  # OpenAI, Llama, Qwen, DeepSeek, Kimi, GLM: from 3.3 (JSON) to 4.8 
 ATTACHMENT = 1_000
 """What a picture or a file counts: its bytes say nothing of its tokens. A picture is billed as some 100 to 1,600."""
 
-MARKS = (b";base64,", b'"data":', b'"bytes":')
+URI, DATA, BYTES = b";base64,", b'"data":', b'"bytes":'
 """What stands before base64 in a request: words of a data URI; fields of Anthropic, Gemini, OpenAI and Bedrock."""
 LEAST = 64
 """Letters of base64 that are taken for a file."""
@@ -52,7 +52,9 @@ def bytes_per_token(model: str) -> float:
 def attachments(raw: bytes) -> list[int]:
     """The lengths of the base64 in a request. Looking for marks first spares long prompts a slow pattern."""
     found: list[int] = []
-    for mark in MARKS:
+    if not (URI in raw or DATA in raw or BYTES in raw):  # nearly always: a loop takes three times as long
+        return found
+    for mark in (URI, DATA, BYTES):
         place = raw.find(mark)
         while place >= 0:
             match = BASE64.match(raw, place + len(mark))

@@ -8,11 +8,12 @@ has seen anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from copy import copy
+from typing import Any
 
 from trunkline.state.lines import Ticket
-from trunkline.vocabulary.buckets import Claim, Granted, Refusal, Reservation, Used
+from trunkline.vocabulary.buckets import Amounts, Claim, Granted, Refusal, Reservation, Used
 from trunkline.vocabulary.calls import Answer, Call, Outcome, Policy, Step
 from trunkline.vocabulary.decisions import Attempt
 from trunkline.vocabulary.errors import (
@@ -37,6 +38,9 @@ from .truncate import shorter
 from .verdict import Again, NextEntry, NextTarget, Raise, verdict
 
 BACKOFF = Backoff()
+
+_Chosen = tuple[Standing, Granted | None]
+"""Whom to ask, and what was reserved for it; None: nothing had to be."""
 
 
 def attempts(means: Means) -> Policy:
@@ -89,8 +93,6 @@ class _Course:
 
     async def run(self) -> Answer:
         """Answer the call, and settle what it holds when the answer has ended."""
-        if self._call.rules.hedge is not None:
-            self._means.board.calls.add(1, self._clock.now())
         try:
             answer = await self._answered()
         except BaseException:
@@ -108,7 +110,7 @@ class _Course:
     async def _answered(self) -> Answer:
         while self._entries:
             entry = self._entries.pop(0)
-            while (chosen := self._choice.only() or await self._chosen(entry)) is not None:
+            while (chosen := self._choice.only() or await self._now(entry) or await self._later(entry)) is not None:
                 try:
                     return await self._asked(*chosen, entry)
                 except TrunklineError as error:
@@ -118,82 +120,67 @@ class _Course:
 
     # -- whom to ask ---------------------------------------------------------------------------------------------------
 
-    async def _chosen(self, entry: Entry) -> tuple[Standing, Granted | None] | None:
-        """Whom of an entry to ask now, with what was reserved for it; waits where it must. None: nobody of it."""
-        patience: float | None = None
-        while True:
-            candidates = self._choice.open(entry, last=not self._entries)
-            chosen = await self._granted(candidates, entry)
-            if chosen is None:
-                if patience is None:
-                    patience = self._clock.now() + self._means.queue_seconds
-                until = self._until(candidates, patience)
-                if until is not None:
-                    await self._wait(candidates, until)
-                    continue
-            if self._ticket is not None:
-                self._leave_line(self._ticket, served=chosen is not None)
-            return chosen
+    def _now(self, entry: Entry) -> Coroutine[Any, Any, _Chosen | None]:
+        """Whom of an entry to ask at once, with what was reserved for it; None: nobody of it."""
+        return self._granted(self._choice.open(entry, last=not self._entries), entry)
 
-    async def _granted(self, candidates: list[Standing], entry: Entry) -> tuple[Standing, Granted | None] | None:
+    async def _later(self, entry: Entry) -> _Chosen | None:
+        """The same after a wait, where that is worth it."""
+        patience = self._clock.now() + self._means.queue_seconds
+        chosen: _Chosen | None = None
+        while chosen is None:
+            candidates = self._choice.open(entry, last=not self._entries)
+            until = self._until(candidates, patience)
+            if until is None:
+                break
+            await self._wait(candidates, until)
+            chosen = await self._now(entry)
+        if self._ticket is not None:
+            self._leave_line(self._ticket, served=chosen is not None)
+        return chosen
+
+    async def _granted(self, candidates: list[Standing], entry: Entry) -> _Chosen | None:
         """The first of those who are ready for whom everything could be reserved."""
-        alone = len(candidates) == 1 and not self._entries
+        alone, choice, lines = len(candidates) == 1 and not self._entries, self._choice, self._means.lines
         for _ in range(2):  # where all that were not asked yet are busy, those that were may be asked again
-            for standing in self._choice.now(candidates, entry):
-                if self._is_taken(standing):
+            for standing in choice.now(candidates, entry):
+                target = standing.target
+                if lines.waiting and lines.before(self._ticket, target.name):
+                    choice.busy(target, None, "others wait for it already")
+                    continue
+                if target.adaptive and adapt.is_full(standing.figures):
+                    choice.busy(target, None, "it has as many attempts under way as it is known to bear")
                     continue
                 claims = self._claims(standing)
                 if alone and not claims:
                     return standing, None
-                granted = await self._reserve(standing, claims, alone=alone)
-                if granted is not None:
-                    return standing, granted
+                granted = await self._means.state.reserve(*claims, target=None if alone else target.name)
+                whole = len(claims) > bool(target.buckets)  # the first claim is the call's
+                if isinstance(granted, Refusal):
+                    self._refused(target, granted, own=whole and granted.claim == 0 and granted.bucket is not None)
+                    continue
+                if whole:
+                    self._held.append(granted.reservations[0])
+                return standing, granted
         return None
 
-    def _is_taken(self, standing: Standing) -> bool:
-        """Whether others come first, or as many are there as it is known to bear."""
-        if self._means.lines.before(self._ticket, standing.target.name):
-            self._choice.busy(standing.target, None, "others wait for it already")
-        elif standing.target.adaptive and adapt.is_full(standing.figures):
-            self._choice.busy(standing.target, None, "it has as many attempts under way as it is known to bear")
-        else:
-            return False
-        return True
-
-    def _claims(self, standing: Standing) -> list[Claim]:
+    def _claims(self, standing: Standing) -> tuple[Claim, ...]:
         """What the call claims for itself (with its first attempt, or one that may use more), then the attempt's
         own."""
         buckets, own, needed = self._choice.buckets, standing.target.buckets, standing.worst
-        claims: list[Claim] = []
         if needed is None:
-            return claims
-        amounts = needed.amounts
-        if buckets:
-            claim = more(buckets, needed, self._held) if self._held else Claim(buckets, amounts)
-            if claim is not None:
-                claims.append(claim)
-        if own:
-            claims.append(Claim(own, amounts))
-        return claims
+            return ()
+        amounts: Amounts = {"requests": 1, "slots": 1, "tokens": needed.tokens, "money": needed.nanos or 0}
+        mine = (Claim(own, amounts),) if own else ()
+        if not buckets:
+            return mine
+        whole = more(buckets, needed, self._held) if self._held else Claim(buckets, amounts)
+        return (whole, *mine) if whole is not None else mine
 
-    async def _reserve(self, standing: Standing, claims: Sequence[Claim], *, alone: bool) -> Granted | None:
-        """Reserve all of it in one step; None where the target has to wait. Raises where the caller's own is used
-        up."""
-        granted = await self._means.state.reserve(*claims, target=None if alone else standing.target.name)
-        whole = len(claims) > bool(standing.target.buckets)  # the first claim is the call's
-        if isinstance(granted, Refusal):
-            own = whole and granted.claim == 0 and granted.bucket is not None
-            if own or granted.why == "unreachable":
-                raise refused(granted, self._call.rules.payer)
-            self._refused(standing.target, granted)
-            return None
-        if not whole:
-            return granted
-        first, *others = granted.reservations
-        self._held.append(first)
-        return Granted(tuple(others), granted.probe)
-
-    def _refused(self, target: Target, refusal: Refusal) -> None:
+    def _refused(self, target: Target, refusal: Refusal, *, own: bool) -> None:
+        """A target has to wait. Raises where a bucket of the caller's `own` is used up."""
+        if own or refusal.why == "unreachable":
+            raise refused(refusal, self._call.rules.payer)
         bucket, choice = refusal.bucket, self._choice
         if bucket is None:
             why = "it rests after failures" if refusal.why == "resting" else "another call finds out whether it is well"
@@ -299,22 +286,23 @@ class _Course:
 
     async def _asked_beside(self, entry: Entry, first: Standing) -> Answer | None:
         """Another attempt, beside the first; None where nobody else may be asked at once, or where it failed."""
-        means, hedge = self._means, self._call.rules.hedge
-        if hedge is None or not may_hedge(hedge, first.figures, means.board, self._clock.now()):
+        hedge, board, now = self._call.rules.hedge, self._means.board, self._clock.now()
+        pool = [board[member.target.name] for member in entry.members]
+        if hedge is None or not may_hedge(hedge, first.figures, pool, now):
             return None
         rival = await self._rival(entry, first)
         if rival is None:
             return None
         call = copy(self._call)
         call.target = rival[0].target
-        means.board.hedged.add(1, self._clock.now())
+        first.figures.hedged.add(1, now)
         try:
             return await self._attempt(call, *rival, hedge=True)
         except TrunklineError as error:
             self._choice.tried.note(error, call.target)
             return None
 
-    async def _rival(self, entry: Entry, first: Standing) -> tuple[Standing, Granted | None] | None:
+    async def _rival(self, entry: Entry, first: Standing) -> _Chosen | None:
         """Another target of the entry that may be asked at once, beside the first."""
         others = [one for one in self._choice.open(entry, last=False) if one.target.name != first.target.name]
         return await self._granted(others, entry)
@@ -398,10 +386,13 @@ class _Course:
 
     def _settle(self) -> None:
         """The call is over: what its attempts used is what it used."""
-        held, self._held = self._held, []
-        for at, reservation in enumerate(held):
-            used = self._totals.used
-            self._means.state.settle(reservation, used if at == 0 or used is None else Used())
+        held, self._held, used = self._held, [], self._totals.used
+        for reservation in held:
+            self._means.state.settle(reservation, used)
+            used = NOTHING if used is not None else None  # the first one has it all
+
+
+NOTHING = Used()
 
 
 def _without_chains(route: Route) -> Route:

@@ -20,19 +20,12 @@ from .standing import Standing
 
 
 class Totals:
-    """What a call's attempts have used so far."""
+    """What a call's attempts have used so far; None: nothing has reached a provider."""
 
-    __slots__ = ("money", "sent", "tokens")
+    __slots__ = ("used",)
 
     def __init__(self) -> None:
-        self.tokens = self.money = 0
-        self.sent = False
-        """Something has reached a provider."""
-
-    @property
-    def used(self) -> Used | None:
-        """For the call's own reservation; None where nothing was sent."""
-        return Used(self.tokens, self.money) if self.sent else None
+        self.used: Used | None = None
 
 
 class Books:
@@ -148,11 +141,10 @@ class Books:
             attempt.priced = means.priced(target)
         self._standing.figures.in_flight -= 1
         if used is not None:
-            self._totals.sent = True
-            self._totals.tokens += used.tokens
-            self._totals.money += used.money
+            before = self._totals.used
+            whole = used if before is None else Used(before.tokens + used.tokens, before.money + used.money)
+            self._totals.used = whole
             self._standing.figures.tokens.add(used.tokens, now)
-        if self._granted is not None:
-            for reservation in self._granted.reservations:
-                means.state.settle(reservation, used)
+        if self._granted is not None and target.buckets:
+            means.state.settle(self._granted.reservations[-1], used)  # those before it are the call's
         means.lines.step(target.name)

@@ -6,6 +6,7 @@ candidate is well or busy is seen when its turn comes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from trunkline.vocabulary.buckets import Bucket, dollars
@@ -27,15 +28,15 @@ def by_tags(members: Sequence[Member], tags: Iterable[str]) -> tuple[Sequence[Me
 
 
 def out_of_bounds(
-    target: Target, worst: Worst, ceiling: float | None, buckets: Sequence[Bucket], *, unpriced: bool
+    target: Target, worst: Worst, ceiling: float, buckets: Sequence[Bucket], *, unpriced: bool
 ) -> str | None:
     """Why a target's price keeps it out; None where it does not. `ceiling`: nano-dollars that the call may cost."""
     if worst.nanos is None:
-        if ceiling is not None:
+        if ceiling < math.inf:
             return "its price is unknown, and the call has a ceiling"
         if not unpriced and any(bucket.measure == "money" for bucket in (*buckets, *target.buckets)):
             return "its price is unknown, and a budget of money cannot cover it"
-    elif ceiling is not None and worst.nanos > ceiling:
+    elif worst.nanos > ceiling:
         cost, most = (dollars(nanos).normalize() for nanos in (worst.nanos, int(ceiling)))
         return f"it may cost ${cost:f}, above the ceiling of ${most:f}"
     return None

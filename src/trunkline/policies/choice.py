@@ -57,13 +57,13 @@ class Choice:
         """By target: when it may be asked (again), where that is not now."""
         self.why: dict[str, str] = {}
         """By target: what kept it from being asked."""
-        self._pin = pin_of(call, self.route, means.board) if self.route.several else None
+        self._pin = pin_of(call, self.route, means.board) if self.route.several and means.board.origins else None
         self._ceiling = self.route.ceiling
-        """Nano-dollars that the call may cost; None: any."""
+        """Nano-dollars that the call may cost."""
         if (own := call.rules.max_cost) is not None:
-            self._ceiling = min(nanos(own), NEVER if self._ceiling is None else self._ceiling)
-        self._wanted: bool | None = None
-        """Whether somebody wants to know how much is asked; None: not looked at."""
+            self._ceiling = min(nanos(own), self._ceiling)
+        self._wanted = self.route.sized or bool(self.buckets) or call.rules.max_cost is not None
+        """Whether somebody wants to know how much is asked."""
         self._size: Size | None = None
         self._considered: list[Considered] = []
 
@@ -82,7 +82,7 @@ class Choice:
         if self._pin is not None:
             members = self._bound(members, self._pin)
         found = self._found(members, entry)
-        if self._means.state.quiet:
+        if not self._means.state.rests:
             return found
         well = [standing for standing in found if not self._rests(standing)]
         if well or not found or not last or self.tried.causes:
@@ -114,7 +114,13 @@ class Choice:
             sight.because = f"{pin.origin.name} made {pin.to}"
         name = entry.name
         self._considered = [Considered(one.target.name, name, None, one.score) for one in ready]
-        self._decide(entry.strategy, sight.because)
+        because, before = sight.because, self._original.decision
+        decision = Decision(
+            route=self.route.name, strategy=entry.strategy, because=because, considered=self._considered
+        )
+        if before is not None:
+            decision.waited, decision.cached = before.waited, before.cached
+        self._original.decision = decision
         return ready
 
     def busy(self, target: Target, after: float | None, why: str) -> None:
@@ -124,23 +130,24 @@ class Choice:
 
     def _found(self, members: Sequence[Member], entry: Entry) -> list[Standing]:
         """The members that are not out, as candidates."""
-        tried, board, size = self.tried, self._means.board, self.size
-        found: list[Standing] = []
+        tried, board = self.tried, self._means.board
+        size = self._size
+        if size is None and self._wanted:
+            size = self._size = size_of(self._call)
+        if tried.causes or tried.out:
+            members = [member for member in members if not self._is_out(member.target)]
         needed: Worst | None = None
-        why: str | None = None
-        again, varied = bool(tried.causes or tried.out), size is not None
-        for member in members:
-            target = member.target
-            if again and self._is_out(target):
-                continue
-            if varied and size is not None:
-                needed = self._worst(target, size)
-                why = out_of_bounds(target, needed, self._ceiling, self.buckets, unpriced=self._means.unpriced)
-                varied = size.most is None or not entry.alike
-            if why is None:
-                found.append(Standing(member, target, board[target.name], needed))
-            else:
-                self.why[target.name] = why
+        found: list[Standing] = []
+        for alike in (members,) if size is None or (entry.alike and size.most is not None) else zip(members):
+            if size is not None and alike:
+                target = alike[0].target
+                needed = worst(size, target, self._means.tariff(target), board[target.name].outputs)
+                if needed.nanos is None or needed.nanos > self._ceiling:
+                    why = out_of_bounds(target, needed, self._ceiling, self.buckets, unpriced=self._means.unpriced)
+                    if why is not None:
+                        self.why.update({member.target.name: why for member in alike})
+                        continue
+            found += [Standing(one, target := one.target, board[target.name], needed) for one in alike]
         return found
 
     def _is_out(self, target: Target) -> bool:
@@ -175,60 +182,30 @@ class Choice:
     # -- how much it takes ---------------------------------------------------------------------------------------------
 
     @property
-    def size(self) -> Size | None:
-        """About how much is asked; None where nobody wants to know."""
-        if self._wanted is None:
-            self._wanted = self._wants_sizes()
-        return self.measured if self._wanted else None
-
-    @property
     def measured(self) -> Size:
         """About how much is asked."""
         if self._size is None:
             self._size = size_of(self._call)
         return self._size
 
-    def _worst(self, target: Target, size: Size) -> Worst:
-        """What an attempt there may use."""
-        means, p99 = self._means, None
-        if size.most is None:
-            p99 = means.board[target.name].outputs.quantile(0.99)
-        return worst(size, target, means.reckoned, p99=p99, max_output=means.max_output(target))
-
     def asking(self, call: Call) -> None:
         """The call asks something else from here on."""
         self._call = call
         self._size = None
 
-    def _wants_sizes(self) -> bool:
-        route, rules = self.route, self._call.rules
-        return bool(
-            self.buckets
-            or rules.max_cost is not None
-            or rules.hedge is not None
-            or route.max_cost is not None
-            or route.counted
-            or "lowest-cost" in route.strategies
-        )
-
     # -- what is told --------------------------------------------------------------------------------------------------
 
     def decided(self, waited: float) -> Decision:
         """The decision record: who was a candidate when the last choice was made, and what kept the others out."""
-        decision = self._original.decision or self._decide(self.route.entries[0].strategy)
+        decision = self._original.decision
+        if decision is None:
+            first = self.route.entries[0]
+            decision = self._original.decision = Decision(route=self.route.name, strategy=first.strategy)
         named = {one.target for one in self._considered}
         entries = {member.target.name: entry.name for entry in self.route.entries for member in entry.members}
         left_out = [Considered(name, entries.get(name, ""), why) for name, why in self.why.items() if name not in named]
         decision.considered = [*self._considered, *left_out]
         decision.waited += waited
-        return decision
-
-    def _decide(self, strategy: str, because: str | None = None) -> Decision:
-        before, considered = self._original.decision, self._considered
-        decision = Decision(route=self.route.name, strategy=strategy, because=because, considered=considered)
-        if before is not None:
-            decision.waited, decision.cached = before.waited, before.cached
-        self._original.decision = decision
         return decision
 
 
@@ -248,15 +225,13 @@ def explain(call: Call, means: Means) -> Decision:
 
 def _reckoned(call: Call, standing: Standing, entry: Entry, means: Means) -> Considered:
     """A candidate, with what would be reserved for it and what it can cost at the most."""
-    target, size, longest = standing.target, size_of(call), means.max_output(standing.target)
-    p99 = standing.figures.outputs.quantile(0.99)
-    reserved = worst(size, target, means.reckoned, p99=p99, max_output=longest)
-    most = worst(size, target, means.reckoned, p99=None, max_output=longest)
+    target, size, tariff = standing.target, size_of(call), means.tariff(standing.target)
+    reserved, most = worst(size, target, tariff, standing.figures.outputs), worst(size, target, tariff, None)
     return Considered(
         target=target.name,
         entry=entry.name,
         score=standing.score,
         tokens=reserved.tokens,
         cost=reserved.money,
-        most=most.money if size.most is not None or longest is not None else None,
+        most=most.money if size.most is not None or tariff.max_output is not None else None,
     )

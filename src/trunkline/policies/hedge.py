@@ -6,14 +6,16 @@ more work. The race itself is the loop's.
 
 from __future__ import annotations
 
-from trunkline.state.figures import Board, Figures
+from collections.abc import Sequence
+
+from trunkline.state.figures import Figures
 from trunkline.vocabulary.rules import Hedge
 
 QUANTILE = 0.95
 LEAST = 0.02
 """Seconds: nothing is gained by hedging sooner."""
 AT_LEAST = 20
-"""Calls of the last minute before a share of them means something."""
+"""Attempts of the last minute before a share of them means something."""
 TROUBLE = 0.1
 """This share of failures in the last minute is overload: no hedging."""
 
@@ -24,10 +26,12 @@ def delay_before_hedge(hedge: Hedge, figures: Figures) -> float | None:
     return max(LEAST, after) if after is not None else None
 
 
-def may_hedge(hedge: Hedge, figures: Figures, board: Board, now: float) -> bool:
+def may_hedge(hedge: Hedge, figures: Figures, pool: Sequence[Figures], now: float) -> bool:
     """Whether a call that has waited so long for a target may be hedged: the target is not in trouble, and no more than
-    their share of the calls were hedged lately."""
+    their share of the attempts at its pool were hedged lately."""
     failed, attempts = figures.lately(now)
     if attempts and failed > TROUBLE * attempts:
         return False
-    return board.hedged.sum(now) + 1 <= hedge.share * max(board.calls.sum(now), AT_LEAST)
+    hedged = sum(one.hedged.sum(now) for one in pool)
+    attempts = sum(one.attempts.sum(now) + one.in_flight for one in pool)
+    return hedged + 1 <= hedge.share * max(attempts, AT_LEAST)

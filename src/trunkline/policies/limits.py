@@ -11,7 +11,9 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from trunkline.vocabulary.buckets import Amounts, Bucket, Buckets, Claim, Refusal, Reservation, Used, dollars
+from trunkline.models.cost import Tariff
+from trunkline.state.figures import Rolling
+from trunkline.vocabulary.buckets import Bucket, Buckets, Claim, Measure, Refusal, Reservation, Used, dollars
 from trunkline.vocabulary.errors import BudgetError, LimitError, TrunklineError
 from trunkline.vocabulary.routes import Target
 from trunkline.vocabulary.usage import Cost, Usage
@@ -23,11 +25,9 @@ UNKNOWN_MOST = 4096
 
 Price = Callable[[Target, Usage | None, str | None], Cost | None]
 """What a target charges for a usage at a service tier, exactly; None where that is unknown."""
-Reckoned = Callable[[Target, int, int], int | None]
-"""What a prompt and an answer of so many tokens cost there, in nano-dollars; None where that is unknown."""
 
 
-class Worst(Struct, frozen=True):
+class Worst(Struct, frozen=True, gc=False):
     """The most that an attempt is reckoned to use."""
 
     tokens: int
@@ -44,29 +44,26 @@ class Worst(Struct, frozen=True):
         """The same as what is settled in the end, where nobody says better."""
         return Used(self.tokens, self.nanos or 0)
 
-    @property
-    def amounts(self) -> Amounts:
-        """The same as what is claimed."""
-        return {"requests": 1, "slots": 1, "tokens": self.tokens, "money": self.nanos or 0}
 
-
-def worst(size: Size, target: Target, reckoned: Reckoned, *, p99: float | None, max_output: int | None) -> Worst:
+def worst(size: Size, target: Target, tariff: Tariff, usual: Rolling | None) -> Worst:
     """What an attempt at a target may use at the worst.
 
     An answer is as long as the caller allows, else as 99 of 100 of the target's lately were, else as the model can: for
-    each of the answers that are wanted.
+    each of the answers that are wanted. `usual`: tokens of its whole answers; None: as long as the model can.
     """
-    if size.most is not None:
-        most = min(size.most, max_output) if max_output is not None else size.most
-    else:
-        most = int(p99) if p99 is not None else max_output if max_output is not None else UNKNOWN_MOST
+    most, longest = size.most, tariff.max_output
+    if most is None:
+        p99 = usual.quantile(0.99) if usual is not None else None
+        most = int(p99) if p99 is not None else longest if longest is not None else UNKNOWN_MOST
+    elif longest is not None and longest < most:
+        most = longest
     prompt, answer = size.prompt(target.model), most * size.answers
-    return Worst(prompt + answer, reckoned(target, prompt, answer))
+    return Worst(prompt + answer, tariff.reckoned(prompt, answer))
 
 
 def more(buckets: Buckets, needed: Worst, held: Iterable[Reservation]) -> Claim | None:
     """What a call claims in addition where its next target may use more than what is held for it; None: nothing."""
-    amounts = dict(needed.amounts)
+    amounts: dict[Measure, int] = {"requests": 1, "slots": 1, "tokens": needed.tokens, "money": needed.nanos or 0}
     for reservation in held:
         for measure, amount in reservation.claim.amounts.items():
             amounts[measure] -= max(0, amount)

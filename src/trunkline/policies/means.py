@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from trunkline.models.cost import Tariff
 from trunkline.state.figures import Board
 from trunkline.state.lines import Lines
 from trunkline.vocabulary.buckets import Buckets, State
 from trunkline.vocabulary.calls import Call, Clock
 from trunkline.vocabulary.routes import Route, Target
 
-from .limits import Price, Reckoned
+from .limits import Price
 
 
 class Means(Struct, frozen=True, kw_only=True):
@@ -26,11 +27,9 @@ class Means(Struct, frozen=True, kw_only=True):
     buckets_of: Callable[[Call, Route], Buckets]
     """What a call draws on, whoever is asked: the limits and budgets of its payer, his owner and its route."""
     price: Price
-    reckoned: Reckoned
+    tariff: Callable[[Target], Tariff]
     priced: Callable[[Target], str | None]
     """The day of a target's price."""
-    max_output: Callable[[Target], int | None]
-    """The most tokens that a target's model can generate, where known."""
     state: State
     board: Board
     lines: Lines

@@ -35,9 +35,8 @@ class Pin(Struct, frozen=True):
 
 
 def pin_of(call: Call, route: Route, board: Board) -> Pin | None:
-    """Where a call belongs; None where it may go anywhere, or where nobody here knows."""
-    if not board.knows_origins:
-        return None
+    """Where a call belongs; None where it may go anywhere, or where nobody here knows. Not worth asking where
+    the board knows of no origins at all."""
     words = call.words
     stored = stored_in(call.rules.extra_body) or (stored_in(words.fields) if words is not None else None)
     if stored is not None:
@@ -47,7 +46,7 @@ def pin_of(call: Call, route: Route, board: Board) -> Pin | None:
 
 
 def _pin(name: str, route: Route, board: Board, *, firm: bool) -> Pin | None:
-    origin = board.origin(name)
+    origin = board.origins.get(name)
     for entry in route.pools:
         for member in entry.members:
             if member.target.name == origin:

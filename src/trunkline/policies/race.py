@@ -21,7 +21,7 @@ async def raced(first: Runner, rival: Callable[[], Rival], delay: float, clock: 
     """The answer of `first`, or of what `rival()` starts after `delay` seconds, whichever comes first. The rival has no
     errors: None says that it has no answer. Where neither answers, the first one's error is raised."""
     race = _Race(rival)
-    stop = clock.alarm(clock.now() + delay, race.begin, exact=False)
+    stop = clock.alarm(clock.now() + delay, race, exact=False)
     won: Answer | None = None
     try:
         try:
@@ -36,14 +36,9 @@ async def raced(first: Runner, rival: Callable[[], Rival], delay: float, clock: 
                 raise
     finally:
         stop()
-        race.stop()
-        if race.begun:
-            try:
-                await race.end()
-            except asyncio.CancelledError:  # the caller leaves at this very moment
-                if won is not None:
-                    won.abandon()
-                raise
+        race.running = False
+        if race.rival is not None:
+            await race.end(race.rival, won)
     assert won is not None
     return won
 
@@ -51,21 +46,16 @@ async def raced(first: Runner, rival: Callable[[], Rival], delay: float, clock: 
 class _Race:
     """One attempt and its rival."""
 
-    __slots__ = ("_lost", "_me", "_rival", "_running", "_start")
+    __slots__ = ("_lost", "_me", "_start", "rival", "running")
 
     def __init__(self, start: Callable[[], Rival]) -> None:
         self._start = start
         self._me = asyncio.current_task()
-        self._rival: asyncio.Task[Answer | None] | None = None
-        self._running = True
+        self.rival: asyncio.Task[Answer | None] | None = None
+        self.running = True
         """Nobody has won yet."""
         self._lost = False
         """The rival has overtaken the first attempt, and cancelled it."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether there is a rival."""
-        return self._rival is not None
 
     def overtaken(self) -> Answer | None:
         """The rival's answer, if that is why the first attempt was cancelled."""
@@ -75,37 +65,36 @@ class _Race:
 
     async def instead(self) -> Answer | None:
         """The rival's answer, now that the first attempt has failed."""
-        self._running = False
-        return None if self._rival is None or await self._rival is None else self._won()
+        self.running = False
+        return None if self.rival is None or await self.rival is None else self._won()
 
-    def begin(self) -> None:
-        """The first attempt is slow."""
-        if self._running:
-            self._rival = asyncio.ensure_future(self._start())
-            self._rival.add_done_callback(self._arrived)
+    def __call__(self) -> None:
+        """The first attempt is slow: its rival begins."""
+        if self.running:
+            self.rival = asyncio.ensure_future(self._start())
+            self.rival.add_done_callback(self._arrived)
 
-    def stop(self) -> None:
-        """Nobody runs any more; an answer that nobody wants is given up."""
-        rival, self._running = self._rival, False
-        if rival is not None:
-            rival.cancel()
-            rival.add_done_callback(_give_up)
-
-    async def end(self) -> None:
-        """Until the rival has closed its books."""
-        if self._rival is not None:
-            await asyncio.wait([self._rival])
+    async def end(self, rival: asyncio.Task[Answer | None], won: Answer | None) -> None:
+        """Nobody wants the rival's answer: it is given up, and its books are closed."""
+        rival.cancel()
+        rival.add_done_callback(_give_up)
+        try:
+            await asyncio.wait([rival])
+        except asyncio.CancelledError:  # the caller leaves at this very moment
+            if won is not None:
+                won.abandon()
+            raise
 
     def _arrived(self, rival: asyncio.Task[Answer | None]) -> None:
-        if self._running and not rival.cancelled() and rival.exception() is None and rival.result() is not None:
-            self._running, self._lost = False, True
+        if self.running and not rival.cancelled() and rival.exception() is None and rival.result() is not None:
+            self.running, self._lost = False, True
             if self._me is not None:
                 self._me.cancel()
 
     def _won(self) -> Answer:
         """The rival's answer: from here on it is the caller's."""
-        assert self._rival is not None
-        answer, self._rival = self._rival.result(), None
+        assert self.rival is not None
+        answer, self.rival = self.rival.result(), None
         assert answer is not None
         return answer
 

@@ -45,10 +45,12 @@ def simple_shuffle(candidates: list[Standing], sight: Sight) -> list[Standing]:
 
 def least_busy(candidates: list[Standing], sight: Sight) -> list[Standing]:
     """Those with the fewest attempts under way first; between equals by chance."""
-    for standing in candidates:
-        standing.score = float(standing.figures.in_flight)
     first = int(random.random() * len(candidates))  # noqa: S311
-    return _by_score(candidates[first:] + candidates[:first])
+    turned = candidates[first:] + candidates[:first]
+    for standing in turned:
+        standing.score = standing.figures.in_flight
+    turned.sort(key=_score)
+    return turned
 
 
 def lowest_latency(candidates: list[Standing], sight: Sight) -> list[Standing]:

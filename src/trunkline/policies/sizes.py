@@ -6,8 +6,8 @@ passes through; base64 is never counted as text.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import ceil
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +18,7 @@ from trunkline.vocabulary.requests import Request
 from trunkline.wire.grammar.sizes import asked_for
 
 
-class Size(Struct, frozen=True):
+class Size(Struct, frozen=True, gc=False):
     """How much a call asks for."""
 
     text: int
@@ -36,28 +36,26 @@ class Size(Struct, frozen=True):
 
 def size_of(call: Call) -> Size:
     """The size of a call."""
-    words = call.words
+    most: int | None = 0  # vectors, rankings and judgements have no tokens
+    answers: int | None = None
+    texts: Iterable[bytes]
+    if (words := call.words) is not None:
+        texts = map(bytes, words.fields.values())
+        if call.operation == "chat":
+            most, answers = asked_for(words)
+    elif isinstance(request := call.request, Request):
+        texts = (_encode([request.messages, request.tools, request.response_format]),)
+        most, answers = request.settings.max_tokens, request.settings.n
+    else:
+        texts = (_encode(request),)
     text = attached = 0
-    for raw in (_said(call.request),) if words is None else map(bytes, words.fields.values()):
+    for raw in texts:
         text += len(raw)
         if len(raw) > LEAST:
             for length in attachments(raw):
                 text -= length
                 attached += 1
-    if call.operation != "chat":  # vectors, rankings and judgements have no tokens
-        return Size(text, attached, 0)
-    if words is not None:
-        most, answers = asked_for(words)
-    else:
-        settings = call.request.settings
-        most, answers = settings.max_tokens, settings.n
     return Size(text, attached, most, answers or 1)
-
-
-def _said(request: Any) -> bytes:
-    if isinstance(request, Request):
-        return _encode([request.messages, request.tools, request.response_format])
-    return _encode(request)
 
 
 _encode = msgspec.json.Encoder().encode

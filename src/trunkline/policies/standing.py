@@ -14,7 +14,7 @@ from trunkline.vocabulary.routes import Entry, Member, Target
 from .limits import Worst
 
 
-class Standing(Struct):
+class Standing(Struct, gc=False):
     """A candidate, and what is known of it now."""
 
     member: Member
@@ -26,7 +26,7 @@ class Standing(Struct):
     """What the strategy compared, the least first."""
 
 
-class Sight(Struct):
+class Sight(Struct, gc=False):
     """What a strategy sees beside the candidates."""
 
     call: Call

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from trunkline.config import BUILT_IN_MODEL, Config, Named, TargetConfig, address, book_of, catalog_of, names_of
 from trunkline.config.file import suggestion
-from trunkline.models.cost import price, reckoned
+from trunkline.models.cost import Tariff, price, tariff
 from trunkline.models.facts import ModelFacts
 from trunkline.models.names import maker
 from trunkline.models.thinking import thinking
@@ -76,6 +76,7 @@ class Snapshot:
         self._credentials: dict[tuple[str, ...], Credential | None] = {}
         self._targets: dict[tuple[str, Operation], Target] = {}
         self._facts: dict[tuple[str, str], Facts] = {}
+        self._tariffs: dict[str, Tariff] = {}
         self._routes = Routes(config, self.target)
         self.payers = Payers(config)
 
@@ -89,6 +90,7 @@ class Snapshot:
             if len(self._targets) >= _REMEMBERED:
                 self._targets.clear()
                 self._facts.clear()
+                self._tariffs.clear()
             made = self._made(self.names.find(name, operation), self.config.targets.get(name))
             target = self._targets[name, operation] = made
         return target
@@ -191,19 +193,17 @@ class Snapshot:
         """What a target charges for a usage at a service tier; None where the price or the usage is unknown."""
         return price(self.model_facts(target), usage, tier=tier) if usage is not None else None
 
-    def reckoned(self, target: Target, prompt: int, answer: int) -> int | None:
-        """Nano-dollars that so many tokens cost there, for a reservation; None where the price is unknown."""
-        return reckoned(self.model_facts(target), prompt, answer)
+    def tariff(self, target: Target) -> Tariff:
+        """What a reservation must know of a target's model."""
+        found = self._tariffs.get(target.name)
+        if found is None:
+            found = self._tariffs[target.name] = tariff(self.model_facts(target))
+        return found
 
     def priced(self, target: Target) -> str | None:
         """The day of a target's price; None where nobody says."""
         known = self.model_facts(target)
         return known.as_of.isoformat() if known is not None and known.as_of is not None else None
-
-    def max_output(self, target: Target) -> int | None:
-        """The most tokens that a target's model can generate, where known."""
-        known = self.model_facts(target)
-        return known.max_output if known is not None else None
 
     # -- what there is -------------------------------------------------------------------------------------------------
 

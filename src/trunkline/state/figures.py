@@ -98,6 +98,7 @@ class Figures:
         "headroom",
         "headroom_at",
         "headroom_until",
+        "hedged",
         "in_a_row",
         "in_flight",
         "outputs",
@@ -112,6 +113,8 @@ class Figures:
         self.rests = 0
         """Rests since the last success."""
         self.attempts = Slices()
+        self.hedged = Slices()
+        """Attempts here that were slow, so that another target was asked beside them."""
         self.tokens = Slices()
         self.first_contents = Rolling()
         """Seconds to the first content, or to a whole answer."""
@@ -169,11 +172,10 @@ class Board(dict[str, Figures]):
     """The figures of all targets by their names, and whose turn it is. Memory is bounded."""
 
     def __init__(self) -> None:
-        self._origins: OrderedDict[str, str] = OrderedDict()
+        self.origins: OrderedDict[str, str] = OrderedDict()
+        """Through which target something was made that lives at a provider (a stored response, a file), by its name."""
         self.turns: Counter[str] = Counter()
         """By entry: how often its round was gone on with."""
-        self.calls = Slices()
-        self.hedged = Slices()
 
     def __missing__(self, target: str) -> Figures:
         if len(self) >= MOST_TARGETS:
@@ -182,17 +184,8 @@ class Board(dict[str, Figures]):
         return figures
 
     def remember(self, made: str, target: str) -> None:
-        """What lives at a provider (a stored response, a file) was made through this target."""
-        self._origins[made] = target
-        self._origins.move_to_end(made)
-        if len(self._origins) > MOST_ORIGINS:
-            self._origins.popitem(last=False)
-
-    @property
-    def knows_origins(self) -> bool:
-        """Whether anything was remembered."""
-        return bool(self._origins)
-
-    def origin(self, made: str) -> str | None:
-        """The target through which it was made; None where this process does not know."""
-        return self._origins.get(made)
+        """Something was made through a target."""
+        self.origins[made] = target
+        self.origins.move_to_end(made)
+        if len(self.origins) > MOST_ORIGINS:
+            self.origins.popitem(last=False)

@@ -52,19 +52,20 @@ class Lines:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[str, list[Ticket]] = {}
+        self.waiting: dict[str, list[Ticket]] = {}
+        """Those who wait for each target; only to be looked at."""
         self._served: Counter[str] = Counter()
         self._number = 0
 
     def join(self, targets: Sequence[str], payer: str, priority: int, most: int) -> Ticket | None:
         """A place for whichever of the targets is free first; None where `most` wait for one of them already."""
         with self._lock:
-            if any(len(self._waiting.get(target, ())) >= most for target in targets):
+            if any(len(self.waiting.get(target, ())) >= most for target in targets):
                 return None
             self._number += 1
             ticket = Ticket(targets, payer, priority, self._number)
             for target in targets:
-                line = self._waiting.setdefault(target, [])
+                line = self.waiting.setdefault(target, [])
                 line.append(ticket)
                 if len(line) > 1 and self._first(line) is ticket:  # who was called already steps back behind it
                     ticket.call()
@@ -76,29 +77,29 @@ class Lines:
             if served:
                 self._served[ticket.payer] += 1
             for target in ticket.targets:
-                line = self._waiting[target]
+                line = self.waiting[target]
                 line.remove(ticket)
                 if line:  # while it was its turn, more than one slot may have come free
                     self._first(line).call()
                 else:
-                    del self._waiting[target]
-            if not self._waiting:
+                    del self.waiting[target]
+            if not self.waiting:
                 self._served.clear()  # turns are counted among those who wait
 
     def before(self, ticket: Ticket | None, target: str) -> bool:
         """Whether somebody else comes first at a target."""
-        if not self._waiting:
+        if not self.waiting:
             return False
         with self._lock:
-            line = self._waiting.get(target)
+            line = self.waiting.get(target)
             return bool(line) and self._first(line) is not ticket
 
     def step(self, target: str) -> None:
         """A slot may be free: call who comes first."""
-        if not self._waiting:
+        if not self.waiting:
             return
         with self._lock:
-            line = self._waiting.get(target)
+            line = self.waiting.get(target)
             if line:
                 self._first(line).call()
 

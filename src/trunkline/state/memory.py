@@ -6,6 +6,7 @@ event loop: nothing here waits. A reservation has no lease, for it lives no long
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from itertools import count
 from typing import cast, get_args
 
 from trunkline.vocabulary.buckets import (
+    Amounts,
     Bucket,
     Buckets,
     Claim,
@@ -26,7 +28,7 @@ from trunkline.vocabulary.buckets import (
 from trunkline.vocabulary.calls import Clock
 
 from . import forks
-from .counters import SECOND, Budget, Counter, counter_of, kept_of
+from .counters import SECOND, Budget, Counter, counter_of
 from .rests import Rests
 
 
@@ -36,7 +38,7 @@ class MemoryState:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._rests = Rests()
+        self.rests = Rests()
         self._counters: dict[str, Counter] = {}
         self._in_turn: deque[str] = deque()
         """The counters' keys, for looking at them one after the other."""
@@ -57,23 +59,32 @@ class MemoryState:
             now, probe = int(at * SECOND), False
             if self._begun:
                 self._tidy(now)
-            if target is not None and target in self._rests:
-                refusal = self._rests.refusal(target, at)
+            if target is not None and target in self.rests:
+                refusal = self.rests.refusal(target, at)
                 if refusal is not None:
                     return refusal
                 probe = True
             for claim in claims:
-                buckets, amounts = claim
+                buckets, amounts = claim.buckets, claim.amounts
                 account = buckets.account
                 if account is None or account.era is not self._era:
                     account = self._account(buckets, now)
+                if now >= account.until:
+                    account.turn(now)
                 for line in account.lines:
                     counter, limit, measure = line
-                    if not counter.take(amounts[measure], limit, now):
+                    taken = counter.taken + amounts[measure]
+                    if taken > limit:
                         return self._refused(claims, claim, line, now)
+                    counter.taken = taken
             if probe and target is not None:
-                self._rests.probe(target, at)
-            return Granted(tuple([self._reservation(claim, at) for claim in claims]), probe)
+                self.rests.probe(target, at)
+            reservations: list[Reservation] = []
+            for claim in claims:
+                name = next(self._ids)
+                self._open.add(name)
+                reservations.append(Reservation(name, claim, at))
+            return Granted(reservations, probe)
         finally:
             self._lock.release()
 
@@ -85,42 +96,42 @@ class MemoryState:
                 self._open.remove(reservation.id)
             except KeyError:  # it is settled already
                 return
-            buckets, amounts = reservation.claim
+            buckets, amounts = reservation.claim.buckets, reservation.claim.amounts
             account = buckets.account
             if account is None or account.era is not self._era:
                 account = self._account(buckets, int(self._clock.now() * SECOND))
-            at, keeps = int(reservation.at * SECOND), kept_of(used)
+            at = int(reservation.at * SECOND)
+            keeps = NOTHING if used is None else {"tokens": used.tokens, "money": used.money, "slots": 0}
             for counter, _, measure in account.lines if used is None else account.settled:
-                counter.settle(amounts[measure], keeps[measure], at)
+                amount, kept = amounts[measure], keeps[measure]
+                if kept <= amount and at >= counter.since:
+                    counter.taken += kept - amount
+                else:
+                    counter.settle(amount, kept, at)
         finally:
             self._lock.release()
 
     def rest(self, target: str, seconds: float) -> None:
         """Nobody asks a target for so long."""
         with self._lock:
-            self._rests.begin(target, seconds, self._clock.now())
+            self.rests.begin(target, seconds, self._clock.now())
 
     def recover(self, target: str) -> None:
         """A target is well."""
         with self._lock:
-            self._rests.end(target)
+            self.rests.end(target)
 
     def forgo(self, target: str) -> None:
         """A probe found nothing out."""
         with self._lock:
-            self._rests.forgo(target)
-
-    @property
-    def quiet(self) -> bool:
-        """No target rests."""
-        return not self._rests
+            self.rests.forgo(target)
 
     def resting(self, target: str) -> float:
         """Seconds that a target still rests."""
-        if target not in self._rests:  # nearly always, and asked for each candidate of each call
+        if target not in self.rests:  # nearly always, and asked for each candidate of each call
             return 0.0
         with self._lock:
-            return self._rests.left(target, self._clock.now())
+            return self.rests.left(target, self._clock.now())
 
     def seed(self, spent: Mapping[str, int]) -> None:
         """What budgets have spent in the present period, by `Bucket.key`, at least."""
@@ -143,11 +154,6 @@ class MemoryState:
     def leave_to_parent(self) -> None:
         """In a forked child: a lock that another thread of the parent held would never open."""
         self._lock = threading.Lock()
-
-    def _reservation(self, claim: Claim, at: float) -> Reservation:
-        name = next(self._ids)
-        self._open.add(name)
-        return Reservation(id=name, claim=claim, at=at)
 
     def _account(self, buckets: Buckets, now: int) -> _Account:
         """The counters of several buckets, to be found again at the next claim on them."""
@@ -177,16 +183,19 @@ class MemoryState:
 
     def _refused(self, claims: Sequence[Claim], refused: Claim, full: _Line, now: int) -> Refusal:
         """Put back what was taken before the bucket that is full."""
-        for number, (buckets, amounts) in enumerate(claims):
-            for bucket, line in zip(buckets, buckets.account.lines, strict=True):
+        for number, claim in enumerate(claims):
+            for bucket, line in zip(claim.buckets, claim.buckets.account.lines, strict=True):
                 counter, limit, measure = line
-                amount = amounts[measure]
-                if line is full and claims[number] is refused:
+                amount = claim.amounts[measure]
+                if line is full and claim is refused:
                     wait = None if amount > limit else counter.wait(amount, limit, now)
                     return Refusal(why="full", bucket=bucket, claim=number, retry_after=wait)
-                counter.undo(amount)
+                counter.taken -= amount
         raise AssertionError("one of them was full")
 
+
+NOTHING: Amounts = {"requests": 0, "tokens": 0, "money": 0, "slots": 0}
+"""What stays counted of what was reserved, by measure, where nothing was sent."""
 
 _Line = tuple[Counter, int, Measure]
 """A bucket's counter, its limit, and what it counts."""
@@ -195,10 +204,19 @@ _Line = tuple[Counter, int, Measure]
 class _Account:
     """The counters of several buckets, as long as none was forgotten."""
 
-    __slots__ = ("era", "lines", "settled")
+    __slots__ = ("era", "lines", "settled", "until")
 
     def __init__(self, era: object, lines: list[_Line]) -> None:
         self.era = era
         self.lines = lines
         self.settled = [line for line in lines if line[2] != "requests"]
         """Those that change when something was used: a request that was made stays counted."""
+        self.until: float = 0
+        """The first of theirs (`Counter.until`)."""
+
+    def turn(self, now: int) -> None:
+        """Let those turn whose time has come."""
+        for counter, _, _ in self.lines:
+            if now >= counter.until:
+                counter.turn(now)
+        self.until = min((counter.until for counter, _, _ in self.lines), default=math.inf)

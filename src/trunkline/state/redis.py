@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from secrets import token_hex
@@ -147,9 +147,9 @@ class RedisState:
         self._post("forgo", target)
 
     @property
-    def quiet(self) -> bool:
-        """No target rests, as far as is known here."""
-        return self._near.quiet
+    def rests(self) -> Collection[str]:
+        """The targets that rest, as far as is known here."""
+        return self._near.rests
 
     def resting(self, target: str) -> float:
         """Seconds that a target still rests, as far as this process has heard."""
@@ -207,7 +207,7 @@ class RedisState:
         """What is granted in the server's place. Who claims nothing asks only whether the target rests."""
         if self._fail == "closed" and claims:
             return Refusal(why="unreachable", retry_after=KNOCK_SECONDS)
-        near = [Claim(self._near_buckets(buckets), amounts) for buckets, amounts in claims]
+        near = [Claim(self._near_buckets(claim.buckets), claim.amounts) for claim in claims]
         verdict = await self._near.reserve(*near, target=target)
         if isinstance(verdict, Granted):
             self._held_near.update(reservation.id for reservation in verdict.reservations)

@@ -23,23 +23,17 @@ class _Rest(Struct):
     probe_until: float = 0.0
 
 
-class Rests:
+class Rests(dict[str, _Rest]):
     """The targets that rest, or are on probation after it. Times are the clock's `now()`, in seconds."""
 
     def __init__(self) -> None:
-        self._rests: dict[str, _Rest] = {}
+        super().__init__()
         self._many = FEW
         """At how many it is time to look which are forgotten."""
 
-    def __contains__(self, target: str) -> bool:
-        return target in self._rests
-
-    def __len__(self) -> int:
-        return len(self._rests)
-
     def refusal(self, target: str, now: float) -> Refusal | None:
         """Why a target that is in here may not be asked; None: by a probe."""
-        rest = self._rests[target]
+        rest = self[target]
         if rest.until > now:
             return Refusal(why="resting", retry_after=rest.until - now)
         if rest.probe_until > now:
@@ -48,29 +42,30 @@ class Rests:
 
     def probe(self, target: str, now: float) -> None:
         """Somebody finds out."""
-        self._rests[target].probe_until = now + PROBE_SECONDS
+        self[target].probe_until = now + PROBE_SECONDS
 
     def begin(self, target: str, seconds: float, now: float) -> None:
         """A target rests for so long, or as long as it was to rest already."""
-        rest = self._rests.get(target)
+        rest = self.get(target)
         if rest is not None:
             rest.until, rest.probe_until = max(rest.until, now + seconds), 0.0
             return
-        if len(self._rests) >= self._many:
-            self._rests = {name: rest for name, rest in self._rests.items() if rest.until + FORGET_SECONDS > now}
-            self._many = max(FEW, 2 * len(self._rests))
-        self._rests[target] = _Rest(now + seconds)
+        if len(self) >= self._many:
+            for name in [name for name, rest in self.items() if rest.until + FORGET_SECONDS <= now]:
+                del self[name]
+            self._many = max(FEW, 2 * len(self))
+        self[target] = _Rest(now + seconds)
 
     def end(self, target: str) -> None:
         """It is well."""
-        self._rests.pop(target, None)
+        self.pop(target, None)
 
     def forgo(self, target: str) -> None:
         """Its probe found nothing out."""
-        if target in self._rests:
-            self._rests[target].probe_until = 0.0
+        if target in self:
+            self[target].probe_until = 0.0
 
     def left(self, target: str, now: float) -> float:
         """Seconds that it still rests."""
-        rest = self._rests.get(target)
+        rest = self.get(target)
         return 0.0 if rest is None else max(0.0, rest.until - now)

@@ -27,8 +27,11 @@ WireClaim = tuple[str, str, str, int | str, int, int]
 
 def wire(claim: Claim) -> list[WireClaim]:
     """A claim as the script reads it."""
-    buckets, amounts = claim
-    return [(one.key, *_kind(one.measure, one.period, one.seconds), one.limit, amounts[one.measure]) for one in buckets]
+    amounts = claim.amounts
+    return [
+        (one.key, *_kind(one.measure, one.period, one.seconds), one.limit, amounts[one.measure])
+        for one in claim.buckets
+    ]
 
 
 def _kind(measure: str, period: str | None, seconds: float) -> tuple[str, str, int | str]:

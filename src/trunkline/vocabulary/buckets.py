@@ -6,9 +6,9 @@ grants all of them or none. Amounts are whole numbers, money is in nano-dollars,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import ROUND_CEILING, Context, Decimal
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -53,14 +53,14 @@ NO_BUCKETS = Buckets()
 Amounts = Mapping[Measure, int]
 
 
-class Claim(NamedTuple):
+class Claim(Struct, frozen=True, gc=False):
     """So much of each of several buckets, by what they count."""
 
     buckets: Buckets
     amounts: Amounts
 
 
-class Used(NamedTuple):
+class Used(Struct, frozen=True, array_like=True, gc=False):
     """What was really used of what was reserved."""
 
     tokens: int = 0
@@ -68,7 +68,7 @@ class Used(NamedTuple):
     """Nano-dollars."""
 
 
-class Reservation(Struct, frozen=True, kw_only=True):
+class Reservation(Struct, frozen=True, gc=False):
     """What a call or an attempt holds until it is settled. A store takes it back by itself when its lease expires."""
 
     id: str
@@ -77,10 +77,10 @@ class Reservation(Struct, frozen=True, kw_only=True):
     """The store's own clock when it was granted, in seconds."""
 
 
-class Granted(Struct, frozen=True):
+class Granted(Struct, frozen=True, gc=False):
     """Everything that was claimed: a reservation for each claim."""
 
-    reservations: tuple[Reservation, ...]
+    reservations: Sequence[Reservation]
     probe: bool = False
     """The target has rested, and this attempt finds out whether it is well again."""
 
@@ -127,8 +127,8 @@ class State(Protocol):
         ...
 
     @property
-    def quiet(self) -> bool:
-        """No target rests or is on probation after it, as far as is known here."""
+    def rests(self) -> Collection[str]:
+        """The targets that rest or are on probation after it, as far as is known here."""
         ...
 
     def resting(self, target: str) -> float:

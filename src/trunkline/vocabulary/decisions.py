@@ -17,7 +17,7 @@ OutcomeKind = Literal["finished", "cut", "cancelled", "error"]
 """How an attempt, an answer or a call ended."""
 
 
-class Attempt(Struct, kw_only=True, omit_defaults=True):
+class Attempt(Struct, kw_only=True, omit_defaults=True, gc=False):
     """One try at one target: what it cost in time and money, and why it failed."""
 
     id: str
@@ -48,7 +48,7 @@ class Attempt(Struct, kw_only=True, omit_defaults=True):
     """The day of the price."""
 
 
-class Considered(Struct, omit_defaults=True):
+class Considered(Struct, omit_defaults=True, gc=False):
     """A target that a call might have gone to."""
 
     target: str

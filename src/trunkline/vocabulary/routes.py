@@ -6,6 +6,7 @@ stands for one target is a route of one entry with one member.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
@@ -100,14 +101,19 @@ class Route(Struct, frozen=True, kw_only=True, dict=True):
         return member if plain and self.max_cost is None else None
 
     @cached_property
-    def ceiling(self) -> int | None:
-        """The same as `max_cost`, in nano-dollars."""
-        return nanos(self.max_cost) if self.max_cost is not None else None
+    def ceiling(self) -> float:
+        """The same as `max_cost`, in nano-dollars; infinite where it is None."""
+        return nanos(self.max_cost) if self.max_cost is not None else math.inf
 
     @cached_property
     def counted(self) -> bool:
         """Whether limits or budgets of its targets count its calls."""
         return any(member.target.buckets for entry in self.pools for member in entry.members)
+
+    @cached_property
+    def sized(self) -> bool:
+        """Whether it must be known how much a call asks for."""
+        return bool(self.counted or self.buckets or self.max_cost is not None or "lowest-cost" in self.strategies)
 
     @cached_property
     def strategies(self) -> frozenset[str]:

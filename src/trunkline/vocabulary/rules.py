@@ -63,7 +63,9 @@ class Hedge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _Seconds | None,
         Meta(description="Seconds; else what 95 of 100 of the target's answers needed lately."),
     ] = None
-    share: Annotated[_Share, Meta(description="The share of calls that are hedged at the most.")] = 0.1
+    share: Annotated[
+        _Share, Meta(description="The share of a pool's attempts in a minute that are hedged at the most.")
+    ] = 0.1
 
 
 class Rules(Struct, frozen=True, kw_only=True):

@@ -48,7 +48,8 @@ class Usage(Struct, OpenAIShape, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def total_tokens(self) -> int:
         """Everything that was read and written."""
-        return self.prompt_tokens + self.completion_tokens
+        read = self.input + self.cache_read + self.cache_write + self.cache_write_1h + self.input_audio
+        return read + self.output + self.reasoning + self.output_audio
 
     @property
     def prompt_tokens_details(self) -> dict[str, int]:
