@@ -195,7 +195,7 @@ def typical_usages(known):
 
 @given(st.integers(0, 10**6), st.integers(0, 10**5))
 def test_what_is_reckoned_is_the_price_of_text_rounded_up(read, written):
-    for known in (book().lookup("openai", "gpt-4o"), book().lookup("gemini", "gemini-2.5-pro")):
+    for known in (book().lookup("openai", "gpt-4o"), book().lookup("google", "gemini-2.5-pro")):
         exact = price(known, Usage(input=read, output=written)) * 10**9
         assert exact <= tariff(known).reckoned(read, written) < exact + 1
 
