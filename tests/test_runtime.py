@@ -15,7 +15,7 @@ def clock():
 
 
 @pytest.fixture
-def timers(monkeypatch):
+async def timers(monkeypatch):
     """How often the loop was given a timer."""
     loop, made = asyncio.get_running_loop(), []
     real = loop.call_at
