@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: all check test fidelity fuzz chaos soak overload simulate run fix types lint house format-check requirements models bench clients docs help clean
+.PHONY: all check test seeds fidelity fuzz chaos soak overload simulate run fix types lint house format-check requirements models bench clients docs help clean
 
 all: check test fidelity  ## format check, lint, types, house rules, tests, recorded traffic: what CI runs
 
@@ -33,6 +33,9 @@ fix: .venv/ready  ## mend what a machine can mend
 
 clients: .venv/ready  ## the official SDKs against the gateway with the embedded model
 	@$(BIN)/pytest -m local_model
+
+seeds: .venv/ready  ## what the interfaces' documents state, item by item: which test claims it, and how that ended
+	@PYTHONPATH=tests/interfaces $(BIN)/python tests/interfaces/seeds.py
 
 fidelity: .venv/ready  ## every dialect on recorded traffic, by family (RECORDINGS=folder: another one)
 	@RECORDINGS=$(RECORDINGS) PYTHONPATH=tests $(BIN)/python tests/fidelity/report.py

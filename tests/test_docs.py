@@ -44,7 +44,7 @@ from trunkline.wire.grammar.schemas import Takes
 from trunkline.wire.registry import CHAT
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted([*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "interfaces").glob("*.md")])]
 ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|localhost):4000")
 
 
@@ -255,8 +255,17 @@ def folder(beyond, tmp_path, monkeypatch):
 # --- the examples -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.is_file() and runs(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",  # those of the interfaces are run by their own tests
+    [page for page in PAGES if page.is_file() and page.parent.name != "interfaces" and runs(page)],
+    ids=lambda page: page.name,
+)
 def test_the_examples_of_a_page(page, beyond, folder):
+    run_examples(page, beyond)
+
+
+def run_examples(page, beyond):
+    """As a reader would who types them in."""
     with contextlib.ExitStack() as stack:
         reading = _Reading(page, beyond, stack)
         for block in blocks(page):

@@ -97,6 +97,15 @@ def test_a_room_imports_only_from_floors_below(path: Path):
         assert other == room or FLOOR.get(other, 99) < FLOOR[room], f"{room} may not import {module}"
 
 
+def test_the_interfaces_can_be_left_out():
+    """Nobody but they themselves, their tests and their pages knows of them: without the folder, the rest is whole."""
+    for folder in (HOUSE, *(HOUSE.parents[1] / name for name in ("tests", "bench", "scripts"))):
+        for path in folder.rglob("*.py"):
+            if "interfaces" not in path.relative_to(folder).parts[:1]:
+                for module, _ in imports(ast.parse(path.read_text())):
+                    assert not module.startswith("trunkline.interfaces"), f"{path} needs the interfaces"
+
+
 def test_the_grammar_knows_no_dialect():
     for path in (HOUSE / "wire" / "grammar").rglob("*.py"):
         for module in modules_imported(path):

@@ -1,0 +1,302 @@
+"""Generate: `generate` and `LLMInterface`, which answer with dicts and never raise what a provider did.
+
+Owns the variables of this door (`LLM_PROVIDER`, `PRIMARY_MODEL`, …), the order in which they count, and the shape of
+its dicts. Which target answers, retries, fallbacks and the line for a slot are the engine's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+
+import yaml
+
+from trunkline.client import AsyncClient
+from trunkline.config import Config, book_of, catalog_of
+from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError, TrunklineError
+from trunkline.vocabulary.replies import Reply
+
+from .faults import row_of
+from .line import line, on_reload
+
+logger = logging.getLogger("trunkline.interfaces.generate")
+
+ProviderName = Literal["openai", "litellm", "anthropic", "azure", "fallback"]
+PROVIDERS: tuple[str, ...] = get_args(ProviderName)
+
+MAX_RETRIES = 3
+TIMEOUT = 60.0
+CONCURRENT = 5
+TEMPERATURE = 0.7
+MAX_TOKENS = 1000
+AZURE_API_VERSION = "2023-05-15"
+USUAL_MODELS = {"openai": "gpt-3.5-turbo", "anthropic": "claude-3-5-haiku-latest"}
+"""What the fallback asks of a provider that has a key, where `OPENAI_MODEL` or `ANTHROPIC_MODEL` do not say."""
+FOREVER = 86_400.0
+"""Seconds: a call has no deadline of its own, its attempts have."""
+NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+_numbers = count(1)
+
+Response = dict[str, Any]
+"""`text` and `metadata`; where it failed, `error` and `error_type` too."""
+
+
+class LLMInterface:
+    """A line to one provider, or with `fallback` to several in order.
+
+    What an argument does not say, a variable does, and then the file that `LLM_CONFIG_FILE` names: YAML with the same
+    names, in small letters or large. Raises ConfigurationError for an argument that cannot be.
+    """
+
+    def __init__(
+        self,
+        provider: str | None = None,
+        model: str | None = None,
+        api_key: str | None = None,
+        api_base: str | None = None,
+        max_retries: int = MAX_RETRIES,
+        timeout: float = TIMEOUT,
+        max_concurrent_requests: int | None = None,
+    ) -> None:
+        """`max_retries` is how often a call asks again, `timeout` the seconds of an attempt, and
+        `max_concurrent_requests` how many attempts are under way at a time; more of them wait."""
+        self._said = _Said()
+        self.provider = _one_of(provider or self._said("LLM_PROVIDER") or "litellm")
+        self.model = model or self._said("PRIMARY_MODEL")
+        self.max_retries = max_retries
+        self.timeout = timeout
+        self.max_concurrent_requests = max_concurrent_requests or self._said.count("LLM_CONCURRENT_NUMBER", CONCURRENT)
+        self._key, self._base = api_key, api_base
+        self._slots = f"interface-{next(_numbers)}"
+        """The bucket that its attempts share."""
+        self._clients: dict[str, AsyncClient] = {}
+        _set_level(self._said("WISEFLOW_LOG_LEVEL"))
+
+    def __repr__(self) -> str:
+        return f"LLMInterface(provider={self.provider!r}, model={self.model!r})"
+
+    async def generate(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        model: str | None = None,
+        temperature: float | None = TEMPERATURE,
+        max_tokens: int | None = MAX_TOKENS,
+        **options: Any,
+    ) -> Response:
+        """Ask. Whatever goes wrong is told in the answer, under `error` and `error_type`; only cancelling raises."""
+        clock = line().runtime.clock
+        began = clock.now()
+        metadata: dict[str, Any] = {
+            "provider": self.provider,
+            "model": model or self.model,
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "usage": NO_USAGE,
+        }
+        logger.debug("asking %s for %s", self.provider, metadata["model"])
+        try:
+            line_ = self._client(model)
+            reply = await line_.complete(_talk(messages), temperature=temperature, max_tokens=max_tokens, **options)
+        except TrunklineError as error:
+            outcome = self._failed(error)
+        else:
+            outcome = {"text": reply.text}
+            metadata |= self._told(reply)
+        metadata["latency"] = clock.now() - began
+        metadata["timestamp"] = datetime.fromtimestamp(clock.wall(), UTC).isoformat()
+        return {**outcome, "metadata": metadata}
+
+    def _failed(self, error: TrunklineError) -> Response:
+        kind = row_of(error).kind
+        logger.error("%s failed: %s: %s", self.provider, kind, error)
+        text = f"No provider could answer: {error}" if self.provider == "fallback" else ""
+        return {"text": text, "error": str(error), "error_type": kind}
+
+    def _told(self, reply: Reply) -> dict[str, Any]:
+        """What the answer says of itself."""
+        attempts = reply.route.attempts if reply.route is not None else []
+        for attempt in attempts:
+            if attempt.error is not None:
+                logger.warning("attempt at %s: %s", attempt.target, attempt.error)
+        logger.info("%s answered in %.2f s after %d attempts", reply.target, reply.seconds or 0.0, len(attempts))
+        usage = reply.usage
+        return {
+            "provider": (reply.provider or self.provider) if self.provider == "fallback" else self.provider,
+            "model": (reply.target or "").partition("/")[2] or reply.model,
+            "usage": {name: getattr(usage, name) for name in NO_USAGE} if usage is not None else NO_USAGE,
+        }
+
+    # -- who is asked --------------------------------------------------------------------------------------------------
+
+    def _client(self, model: str | None) -> AsyncClient:
+        """The client for a model: one that the caller names is asked for alone, unless several are to be tried."""
+        name = model or self.model
+        if not name and self.provider != "fallback":
+            raise ConfigurationError("no model is named: set PRIMARY_MODEL, or give model=…", param="model")
+        client = self._clients.get(name or "")
+        if client is None:
+            if len(self._clients) >= MOST_MODELS:
+                self._clients.clear()
+            client = self._clients[name or ""] = self._made(name, alone=model is not None)
+        return client
+
+    def _made(self, model: str | None, *, alone: bool) -> AsyncClient:
+        chain = {each["model"]: each for each in self._chain(model, alone=alone)}
+        if not chain:
+            raise ConfigurationError("the fallback has nobody to ask: set PRIMARY_MODEL, or a provider's key")
+        shared = {"buckets": [self._slots]}
+        return line().client(
+            {
+                "model": ROUTE,
+                "targets": {name: {**target, **shared} for name, target in chain.items()},
+                "routes": {ROUTE: {"targets": list(chain)[:1], "strategy": "ordered", "fallbacks": list(chain)[1:]}},
+                "buckets": {self._slots: {"concurrency": self.max_concurrent_requests}},
+                "queue": {"length": MOST_WAITING, "seconds": FOREVER},
+                "timeout": FOREVER,
+                "timeouts": {"first_content": self.timeout},
+                "retries": self.max_retries,
+                "backoff": {"first": 1.0, "factor": 2.0},
+            },
+            self._said.env,
+        )
+
+    def _chain(self, model: str | None, *, alone: bool) -> list[dict[str, Any]]:
+        """The targets to try, in order."""
+        several = self.provider == "fallback"
+        found = [self._target(model, first=True)] if model else []
+        second = self._said("SECONDARY_MODEL")
+        if second and (several or not alone):
+            found.append(self._target(second, first=False))
+        if several:
+            others = {name: self._said(f"{name.upper()}_MODEL") or usual for name, usual in USUAL_MODELS.items()}
+            others["azure"] = self._said("AZURE_MODEL") or "" if self._said("AZURE_API_BASE") else ""
+            asked = {each["model"].partition("/")[0] for each in found}
+            for name, usual in others.items():
+                if usual and name not in asked and self._said(f"{name.upper()}_API_KEY"):
+                    found.append(self._target(f"{name}/{usual}", first=False))
+        return found
+
+    def _target(self, model: str, *, first: bool) -> dict[str, Any]:
+        """A model at its provider, with that one's key and address. What the caller gave goes to the first one's
+        provider and to no other."""
+        provider, name = self._placed(model)
+        mine = first or provider == self._placed(self.model or model)[0]
+        key, base = (self._key, self._base) if mine else (None, None)
+        variable = provider.upper()
+        generic = mine and self.provider in ("litellm", "fallback", provider)
+        key = key or self._said(f"{variable}_API_KEY") or (self._said("LLM_API_KEY") if generic else None)
+        base = base or self._said(f"{variable}_API_BASE") or (self._said("LLM_API_BASE") if generic else None)
+        target: dict[str, Any] = {"model": f"{provider}/{name}", "api_key": key, "base_url": base}
+        if provider == "azure":
+            target["options"] = {"api_version": self._said("AZURE_API_VERSION") or AZURE_API_VERSION}
+        return target
+
+    def _placed(self, model: str) -> tuple[str, str]:
+        """Provider and name of a model: as it is written, else at the provider of this interface, else at its lab's."""
+        written, _, rest = model.partition("/")
+        if rest and written in catalog_of(Config()):
+            return written, rest
+        if self.provider not in ("litellm", "fallback"):
+            return self.provider, model
+        return book_of(Config()).home(model) or "openai", model  # one that nobody knows is at `LLM_API_BASE`
+
+
+MOST_MODELS = 100
+MOST_WAITING = 100_000
+ROUTE = "generate"
+
+
+class _Said:
+    """The variables, and the file behind them."""
+
+    def __init__(self) -> None:
+        self.env: Mapping[str, str] = dict(os.environ)
+        self._file: Mapping[str, str] = _read(Path(named)) if (named := self.env.get("LLM_CONFIG_FILE")) else {}
+
+    def __call__(self, name: str) -> str | None:
+        return self.env.get(name) or self._file.get(name) or None
+
+    def count(self, name: str, usual: int) -> int:
+        """A whole number from 1 up."""
+        said = self(name)
+        if said is None:
+            return usual
+        if not said.isdecimal() or int(said) < 1:
+            raise ConfigurationError(f"{name} must be a whole number from 1 up, not {said!r}")
+        return int(said)
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        read = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"LLM_CONFIG_FILE: {file} cannot be read: {type(error).__name__}") from None
+    if not isinstance(read, dict):
+        raise ConfigurationError(f"LLM_CONFIG_FILE: {file} must have lines such as 'primary_model: gpt-4'")
+    said = cast("dict[Any, Any]", read)
+    return {str(name).upper(): str(value) for name, value in said.items() if value is not None}
+
+
+def _one_of(provider: str) -> str:
+    if provider not in PROVIDERS:
+        raise ConfigurationError(f"the provider is one of {', '.join(PROVIDERS)}, not {provider!r}", param="provider")
+    return provider
+
+
+def _talk(messages: Any) -> Any:
+    if not isinstance(messages, list | tuple) or not messages:
+        raise InvalidRequestError("messages must be a list of dicts with role and content", param="messages")
+    return cast("Any", messages)
+
+
+def _set_level(level: str | None) -> None:
+    """`WISEFLOW_LOG_LEVEL` says how much is logged; where nobody listens yet, on stderr."""
+    if level is None:
+        return
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise ConfigurationError(f"WISEFLOW_LOG_LEVEL is DEBUG, INFO, WARNING or ERROR, not {level!r}")
+    logger.setLevel(level.upper())
+    if not logger.hasHandlers():
+        logger.addHandler(logging.StreamHandler())
+
+
+# -- the process' own --------------------------------------------------------------------------------------------------
+
+_interface: LLMInterface | None = None
+_making = threading.Lock()
+
+
+def _default() -> LLMInterface:
+    global _interface  # noqa: PLW0603 one per process is the point
+    if _interface is None:
+        with _making:
+            _interface = _interface or LLMInterface()
+    return _interface
+
+
+@on_reload
+def _forget() -> None:
+    global _interface  # noqa: PLW0603
+    _interface = None
+
+
+async def generate(
+    messages: Sequence[Mapping[str, Any]],
+    model: str | None = None,
+    temperature: float | None = TEMPERATURE,
+    max_tokens: int | None = MAX_TOKENS,
+    **options: Any,
+) -> Response:
+    """Ask the interface that the environment describes: see `LLMInterface.generate`."""
+    try:
+        interface = _default()
+    except ConfigurationError as error:
+        logger.error("%s", error)  # noqa: TRY400 it is the user's, and the trace says nothing
+        return {"text": "", "error": str(error), "error_type": error.kind, "metadata": {}}
+    return await interface.generate(messages, model, temperature, max_tokens, **options)

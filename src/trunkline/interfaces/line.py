@@ -1,0 +1,80 @@
+"""Line: what the interfaces of one process share, so that limits, ledger and connections are the same for all.
+
+Owns the one runtime under them, and that a client of theirs knows what the machine's configuration says beside its own
+words. The environment is read at the first use and by `reload`, never at import.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from trunkline.client import AsyncClient
+from trunkline.config import Config, load
+from trunkline.opening import opened
+from trunkline.runtime import Runtime
+from trunkline.vocabulary.errors import ConfigurationError
+
+
+class Line:
+    """The machine's configuration (`trunkline.yaml` and `TRUNKLINE_*`), and the runtime that it opens."""
+
+    def __init__(self, runtime: Runtime | None = None) -> None:
+        self.config = load()
+        self.runtime = runtime or opened(self.config)
+
+    def client(self, said: Mapping[str, Any], env: Mapping[str, str] | None = None) -> AsyncClient:
+        """A client with what is `said`, as in a configuration file, beside what the machine's says. Raises
+        ConfigurationError where it makes no sense."""
+        try:
+            own = msgspec.convert(said, Config)
+        except msgspec.ValidationError as error:
+            what, _, where = str(error).partition(" - at `$.")
+            raise ConfigurationError(f"{where.rstrip('`')}: {what[:1].lower()}{what[1:]}") from None
+        machine = self.config
+        whole = replace(
+            own,
+            targets={**machine.targets, **own.targets},
+            routes={**machine.routes, **own.routes},
+            providers={**machine.providers, **own.providers},
+            prices={**machine.prices, **own.prices},
+            mock={**machine.mock, **own.mock},
+            buckets={**machine.buckets, **own.buckets},
+            payers=machine.payers,
+            owners=machine.owners,
+            unpriced=machine.unpriced,
+        )
+        return AsyncClient(whole, env=env, runtime=self.runtime)
+
+
+_line: Line | None = None
+_making = threading.Lock()
+_forget: list[Callable[[], object]] = []
+
+
+def line() -> Line:
+    """The process' line."""
+    global _line  # noqa: PLW0603 one per process is the point
+    if _line is None:
+        with _making:
+            _line = _line or Line()
+    return _line
+
+
+def on_reload(forget: Callable[[], object]) -> None:
+    """Call this at each `reload`: what an interface has made from the environment is made anew."""
+    _forget.append(forget)
+
+
+def reload() -> None:
+    """Read the environment and `trunkline.yaml` anew, and forget what was made from them. What is open stays open:
+    connections, counters, the ledger."""
+    global _line  # noqa: PLW0603
+    with _making:
+        _line = Line(_line.runtime) if _line is not None else None
+    for forget in _forget:
+        forget()

@@ -1,0 +1,3 @@
+"""Items of the documents that no test can hold, and why."""
+
+STATEMENTS: dict[str, str] = {}
