@@ -19,6 +19,7 @@ HOME = {
 THEIR_IMPORTS = {1: ("aitor.llm", "aitor"), 2: ("dewey.llm",), 4: ("core.llms",)}
 """What their examples import."""
 
+_FENCE = re.compile(r"^```(\w*)\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
 _ITEM = re.compile(r"\bS([0-4])\.(\d+)\b")
 
 
@@ -35,8 +36,7 @@ def items() -> list[str]:
 def blocks(seed: int, language: str = "python") -> list[str]:
     """The examples of a document as printed, with only their imports' path changed."""
     for document in FOLDER.glob(f"{seed:03}_*.txt"):
-        fence = re.compile(rf"^```{language}\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
-        found = fence.findall(document.read_text())
+        found = [text for named, text in _FENCE.findall(document.read_text()) if named == language]
         for theirs in THEIR_IMPORTS.get(seed, ()):
             found = [
                 re.sub(rf"^from {re.escape(theirs)} import", f"from {HOME[seed]} import", one, flags=re.M)

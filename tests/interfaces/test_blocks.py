@@ -1,16 +1,17 @@
 """Every example of the documents runs as printed, with only its import path changed."""
 
 import ast
+import asyncio
 import inspect
 
 import pytest
 from documents import FOLDER, blocks
 
-from samples import chat
-from trunkline.testing import FakeUpstream, reply
+from samples import chat, chunks
+from trunkline.interfaces.litellm_client import LiteLLMClient, LiteLLMConfig
+from trunkline.testing import FakeUpstream, reply, stream
 
 pytestmark = [
-    pytest.mark.anyio,
     pytest.mark.skipif(not FOLDER.is_dir(), reason=f"the documents are not at {FOLDER}: SEEDS names their folder"),
 ]
 
@@ -40,6 +41,7 @@ response = {"text": "Hello!", "metadata": {}}
     ("number", "printed"),
     [(0, "Hello!"), (1, "Hello!\n{'provider': 'openai'"), (2, "Error: messages must be"), (3, "{'provider': 'openai'")],
 )
+@pytest.mark.anyio
 async def test_generate(machine, capsys, number, printed):
     async with FakeUpstream([reply(200, chat("Hello!"))]) as upstream:
         machine.setenv("LLM_PROVIDER", "openai")
@@ -49,3 +51,45 @@ async def test_generate(machine, capsys, number, printed):
         block = blocks(4)[number].replace("https://api.openai.com/v1", f"{upstream.url}/v1")
         await run(block, GENERATE)
     assert capsys.readouterr().out.startswith(printed)
+
+
+CLIENT = """
+from trunkline.interfaces.litellm_client import LiteLLMClient, LiteLLMConfig, LLMRateLimitError, Message
+client = LiteLLMClient()
+messages = [Message(role="user", content="Hello!")]
+"""
+VECTORS = {"object": "list", "model": "m", "data": [{"index": 0, "embedding": [0.25, 0.5]}]}
+
+
+@pytest.mark.seed("S2.14", "S2.15", "S2.16", "S2.17", "S2.19", "S2.21", "S2.22")
+@pytest.mark.parametrize(
+    ("number", "printed"), [(0, "Hello!"), (1, "(0.25, 0.5)"), (2, ""), (3, ""), (4, ""), (5, "None\nHel\nlo!")]
+)
+def test_litellm_client(machine, capsys, number, printed):
+    def answer(asked):
+        if asked.path.endswith("/embeddings"):
+            return reply(200, VECTORS)
+        return stream(*chunks("Hel", "lo!")) if asked.json.get("stream") else reply(200, chat("Hello!"))
+
+    with FakeUpstream(answer) as upstream:
+        machine.setenv("LITELLM_MODEL", "gpt-4")
+        machine.setenv("OPENAI_API_KEY", "sk-own")
+        machine.setenv("OPENAI_API_BASE", f"{upstream.url}/v1")
+        asyncio.run(run(blocks(2)[number], CLIENT))
+    assert capsys.readouterr().out.strip().startswith(printed)
+
+
+@pytest.mark.seed("S2.9", "S2.10")
+def test_the_configurations_of_litellm_client(machine, tmp_path):
+    (yaml,), environment = blocks(2, "yaml"), blocks(2, "")[0]
+    machine.setenv("OPENAI_API_KEY", "sk-own")
+    (tmp_path / "dewey.yaml").write_text(yaml)
+    models = ["gpt-3.5-turbo", "claude-2"]
+    whole = LiteLLMConfig(
+        model="gpt-4", api_key="sk-own", timeout=60, max_retries=3, fallback_models=models, cache=True
+    )
+    assert LiteLLMClient().config == whole
+    for line in environment.split():
+        name, _, value = line.partition("=")
+        machine.setenv(name, value)
+    assert LiteLLMConfig.from_env() == LiteLLMConfig(model="gpt-4", timeout=60, fallback_models=models)

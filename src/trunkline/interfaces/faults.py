@@ -5,6 +5,8 @@ Owns which row an error of ours is in. What an interface calls a row is its own 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from trunkline.vocabulary.errors import (
     AllTargetsFailed,
     APIConnectionError,
@@ -37,6 +39,19 @@ ROWS: tuple[type[TrunklineError], ...] = (
     ResponseParseError,
 )
 """The nearest first: a window that is too small is an invalid request, too."""
+
+
+def told_as(
+    error: TrunklineError, words: Mapping[type[TrunklineError], type[TrunklineError]], other: type[TrunklineError]
+) -> TrunklineError:
+    """The same error in an interface's own class: raise it from this one. `words` are its classes by row, `other` what
+    it calls the rest. Of several targets' errors it is the last one, with the causes of all."""
+    row = row_of(error)
+    last = error.last if isinstance(error, AllTargetsFailed) else error
+    kind = words.get(row, other)
+    told = kind.__new__(kind, error.message)
+    told.__dict__.update({**last.__dict__, **error.__dict__, "kind": row.kind})
+    return told
 
 
 def row_of(error: TrunklineError) -> type[TrunklineError]:

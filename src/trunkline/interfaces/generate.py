@@ -18,12 +18,11 @@ from typing import Any, Literal, cast, get_args
 import yaml
 
 from trunkline.client import AsyncClient
-from trunkline.config import Config, book_of, catalog_of
 from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError, TrunklineError
 from trunkline.vocabulary.replies import Reply
 
 from .faults import row_of
-from .line import line, on_reload
+from .line import line, on_reload, placed
 
 logger = logging.getLogger("trunkline.interfaces.generate")
 
@@ -199,12 +198,7 @@ class LLMInterface:
 
     def _placed(self, model: str) -> tuple[str, str]:
         """Provider and name of a model: as it is written, else at the provider of this interface, else at its lab's."""
-        written, _, rest = model.partition("/")
-        if rest and written in catalog_of(Config()):
-            return written, rest
-        if self.provider not in ("litellm", "fallback"):
-            return self.provider, model
-        return book_of(Config()).home(model) or "openai", model  # one that nobody knows is at `LLM_API_BASE`
+        return placed(model, None if self.provider in ("litellm", "fallback") else self.provider)
 
 
 MOST_MODELS = 100

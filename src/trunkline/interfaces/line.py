@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from trunkline.client import AsyncClient
-from trunkline.config import Config, load
+from trunkline.config import Config, book_of, catalog_of, load
 from trunkline.opening import opened
+from trunkline.portal import Client
 from trunkline.runtime import Runtime
 from trunkline.vocabulary.errors import ConfigurationError
+
+T = TypeVar("T", AsyncClient, Client)
 
 
 class Line:
@@ -26,8 +29,12 @@ class Line:
     def __init__(self, runtime: Runtime | None = None) -> None:
         self.config = load()
         self.runtime = runtime or opened(self.config)
+        self.catalog = catalog_of(self.config)
+        self.book = book_of(self.config)
 
-    def client(self, said: Mapping[str, Any], env: Mapping[str, str] | None = None) -> AsyncClient:
+    def client(
+        self, said: Mapping[str, Any], env: Mapping[str, str] | None = None, *, kind: type[T] = AsyncClient
+    ) -> T:
         """A client with what is `said`, as in a configuration file, beside what the machine's says. Raises
         ConfigurationError where it makes no sense."""
         try:
@@ -48,7 +55,7 @@ class Line:
             owners=machine.owners,
             unpriced=machine.unpriced,
         )
-        return AsyncClient(whole, env=env, runtime=self.runtime)
+        return kind(whole, env=env, runtime=self.runtime)
 
 
 _line: Line | None = None
@@ -63,6 +70,15 @@ def line() -> Line:
         with _making:
             _line = _line or Line()
     return _line
+
+
+def placed(model: str, provider: str | None = None) -> tuple[str, str]:
+    """Provider and name of a model: as it is written (`provider/model`), else at the provider that is said, else at its
+    lab's. One that nobody knows speaks as OpenAI does."""
+    written, _, name = model.partition("/")
+    if name and written in line().catalog:
+        return written, name
+    return provider or line().book.home(model) or "openai", model
 
 
 def on_reload(forget: Callable[[], object]) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from .parts import AnyPart, Extra, Refusal, Text, Thinking, ToolCall, text_of
+from .parts import AnyPart, Extra, FunctionView, Refusal, Text, Thinking, ToolCall, text_of
 from .view import OpenAIShape
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -39,6 +39,11 @@ class Message(Struct, OpenAIShape, frozen=True, omit_defaults=True):
     def tool_calls(self) -> tuple[ToolCall, ...] | None:
         """The tools that the model asks for; None where it asks for none, as OpenAI has it."""
         return tuple(part for part in self.parts if type(part) is ToolCall) or None
+
+    @property
+    def function_call(self) -> FunctionView | None:
+        """The first of them in OpenAI's older form: `.name`, `.arguments`."""
+        return next((part.function for part in self.parts if type(part) is ToolCall), None)
 
     @property
     def refusal(self) -> str | None:

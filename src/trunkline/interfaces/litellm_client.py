@@ -1,0 +1,316 @@
+"""LiteLLM client: `LiteLLMClient`, synchronous, with answers in OpenAI's shape and five errors of its own.
+
+Owns the names of that client, where it finds its configuration, and the older words for tools (`functions`,
+`function_call`). Fallbacks, retries, cache and prices are the engine's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import asdict
+
+from trunkline.config.file import Reading
+from trunkline.portal import Client, Stream
+from trunkline.vocabulary.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    AuthenticationError,
+    ConfigurationError,
+    RateLimitError,
+    ResourceExhaustedError,
+    TrunklineError,
+)
+from trunkline.vocabulary.events import Event
+from trunkline.vocabulary.protocols import Json
+from trunkline.vocabulary.replies import EmbeddingReply, Reply
+
+from .faults import told_as
+from .line import line, placed
+
+USUAL_MODEL = "gpt-3.5-turbo"
+USUAL_EMBEDDING_MODEL = "text-embedding-ada-002"
+FILE = "dewey.yaml"
+"""Read from the working directory, if it is there, unless LITELLM_CONFIG names another."""
+FOREVER = 86_400.0
+"""Seconds: a call has no deadline of its own, its attempts have."""
+
+
+class LLMError(TrunklineError):
+    """Whatever this client raises; its cause is the engine's own error."""
+
+
+class LLMAuthenticationError(LLMError, AuthenticationError):
+    """The key is missing, wrong, or not allowed to do this."""
+
+
+class LLMConnectionError(LLMError, APIConnectionError):
+    """The network failed."""
+
+
+class LLMRateLimitError(LLMError):
+    """Too fast, or the account's quota is spent."""
+
+
+class LLMTimeoutError(LLMError, APITimeoutError):
+    """The answer took longer than `timeout` allows."""
+
+
+class LLMResponseError(LLMError):
+    """Anything else that went wrong with a call."""
+
+
+class LLMConfigurationError(LLMError, ConfigurationError):
+    """Something is wrong with what the program, the file or the environment says; nothing was sent."""
+
+
+_OURS: Mapping[type[TrunklineError], type[TrunklineError]] = {
+    AuthenticationError: LLMAuthenticationError,
+    APIConnectionError: LLMConnectionError,
+    RateLimitError: LLMRateLimitError,
+    ResourceExhaustedError: LLMRateLimitError,
+    APITimeoutError: LLMTimeoutError,
+    ConfigurationError: LLMConfigurationError,
+}
+
+_Seconds = Annotated[float, Meta(gt=0, extra={"words": "a number of seconds above 0"})]
+_Count = Annotated[int, Meta(ge=0, extra={"words": "a whole number from 0 up"})]
+
+
+class Message(Struct, kw_only=True, omit_defaults=True):
+    """A turn of a conversation."""
+
+    role: str
+    """`system`, `user`, `assistant`, `tool`, or the older `function`."""
+    content: str | None = None
+    name: str | None = None
+    """The tool that a `tool` or `function` turn comes from."""
+    function_call: Mapping[str, str] | None = None
+    """What the model asked for, in the older form: `name` and `arguments`."""
+    tool_calls: Sequence[Any] | None = None
+    tool_call_id: str | None = None
+
+
+class LiteLLMConfig(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a client asks, and how."""
+
+    model: str = USUAL_MODEL
+    api_key: str | None = None
+    """For the provider of `model`; other providers have the key of their own variable."""
+    timeout: _Seconds = 60
+    """Seconds of an attempt."""
+    max_retries: _Count = 3
+    """How often a call asks again after its first attempt."""
+    fallback_models: list[str] = []
+    """Asked in order when the first cannot answer."""
+    cache: bool = False
+    base_url: str | None = None
+    """Where the provider of `model` is, if not at its usual address."""
+
+    def __repr__(self) -> str:
+        shown = f"model={self.model!r}, timeout={self.timeout!r}, fallback_models={self.fallback_models!r}"
+        return f"LiteLLMConfig({shown})"  # the key is left out
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> LiteLLMConfig:
+        """The section `llm` of a file, with `${VAR}` from the environment. Raises LLMConfigurationError that names
+        every mistake and its line."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise LLMConfigurationError(f"{path} cannot be read: {type(error).__name__}") from None
+        reading = Reading(str(path), os.environ)
+        read = reading.read(text, _File)
+        ours = [one for one in reading.mistakes if read is None or one.path.startswith(SECTION)]  # others' are theirs
+        if ours or read is None:
+            raise LLMConfigurationError("\n".join(map(str, ours)))
+        return read.llm
+
+    @classmethod
+    def from_env(cls) -> LiteLLMConfig:
+        """What `LITELLM_MODEL`, `LITELLM_TIMEOUT`, `LITELLM_MAX_RETRIES`, `LITELLM_FALLBACKS` (commas between) and
+        `LITELLM_CACHE` say. Keys stay in the variables of their providers."""
+        reading = Reading("environment", os.environ)
+        said: Json = {}
+        for variable, (name, kind) in _VARIABLES.items():
+            if text := os.environ.get(variable):
+                said[name] = reading.variable(variable, text, kind, name)
+        if reading.mistakes:
+            raise LLMConfigurationError("\n".join(str(mistake) for mistake in reading.mistakes))
+        fallbacks = os.environ.get("LITELLM_FALLBACKS", "").split(",")
+        return cls(**said, fallback_models=[name.strip() for name in fallbacks if name.strip()])
+
+
+_VARIABLES: Mapping[str, tuple[str, Any]] = {
+    "LITELLM_MODEL": ("model", str),
+    "LITELLM_TIMEOUT": ("timeout", _Seconds),
+    "LITELLM_MAX_RETRIES": ("max_retries", _Count),
+    "LITELLM_CACHE": ("cache", bool),
+}
+
+
+SECTION = "llm"
+
+
+class _File(Struct):
+    """A file that may say other things, too."""
+
+    llm: LiteLLMConfig = field(default_factory=LiteLLMConfig)
+
+
+class LiteLLMClient:
+    """A synchronous client. Safe to share between threads, and to call where a loop runs.
+
+    Without a configuration it takes the file that LITELLM_CONFIG names, else `dewey.yaml` if it is there, else the
+    environment.
+    """
+
+    def __init__(self, config: LiteLLMConfig | None = None) -> None:
+        """Raises LLMConfigurationError where the configuration makes no sense."""
+        self.config = config if config is not None else _found()
+        self._clients: dict[str, Client] = {}
+
+    def generate_completion(
+        self,
+        messages: Sequence[Message | Mapping[str, Any]],
+        model: str | None = None,
+        *,
+        functions: Sequence[Mapping[str, Any]] | None = None,
+        function_call: str | Mapping[str, str] | None = None,
+        stream: bool = False,
+        **options: Any,
+    ) -> Any:
+        """Ask: a whole reply, or with `stream=True` an iterator over chunks, both in OpenAI's shape. Further options
+        are those of `trunkline.Client.complete`. Raises the five errors."""
+        if functions:
+            options["tools"] = [_tool(function) for function in functions]
+        if function_call is not None:
+            named = function_call["name"] if isinstance(function_call, Mapping) else function_call
+            options["tool_choice"] = named
+        try:
+            client = self._client(model or self.config.model)
+            if stream:
+                return _chunks(client.stream(_turns(messages), **options))
+            return client.complete(_turns(messages), **options)
+        except TrunklineError as error:
+            raise _ours(error) from error
+
+    def generate_embedding(self, input_text: str | Sequence[str], model: str | None = None, **options: Any) -> Any:
+        """Vectors, in the order of the input: `["data"][0]["embedding"]`."""
+        name = model or os.environ.get("LITELLM_EMBEDDING_MODEL") or USUAL_EMBEDDING_MODEL
+        try:
+            reply: EmbeddingReply = self._client(name, fallbacks=()).embed(input_text, ROUTE, **options)
+        except TrunklineError as error:
+            raise _ours(error) from error
+        return reply
+
+    def get_model_details(self, model: str | None = None) -> Json:
+        """What is known of a model: its provider, its windows in tokens, its prices in US dollars a token, and what it
+        can; None where nobody says."""
+        provider, name = placed(model or self.config.model)
+        facts = line().book.lookup(provider, name)
+        rates = facts.rates() if facts is not None else None
+        return {
+            "model": name,
+            "provider": provider,
+            "max_input_tokens": facts.context if facts is not None else None,
+            "max_output_tokens": facts.max_output if facts is not None else None,
+            "input_cost_per_token": _each(rates.input) if rates is not None else None,
+            "output_cost_per_token": _each(rates.output) if rates is not None else None,
+            "supports_function_calling": facts.tools if facts is not None else None,
+            "supports_vision": facts.vision if facts is not None else None,
+        }
+
+    def _client(self, model: str, fallbacks: Sequence[str] | None = None) -> Client:
+        config = self.config
+        names = [model, *(config.fallback_models if fallbacks is None else fallbacks)]
+        key = ",".join(names)
+        if key not in self._clients:
+            home = placed(config.model)[0]
+            targets: dict[str, Json] = {}
+            for name in names:
+                provider, bare = placed(name)
+                target: Json = {"model": f"{provider}/{bare}"}
+                if provider == home:
+                    target |= {"api_key": config.api_key, "base_url": config.base_url}
+                targets[name] = target
+            said = {
+                "model": ROUTE,
+                "targets": targets,
+                "routes": {ROUTE: {"targets": names[:1], "strategy": "ordered", "fallbacks": [*targets][1:]}},
+                "timeout": FOREVER,
+                "timeouts": {"first_content": config.timeout, "idle": config.timeout},
+                "retries": config.max_retries,
+                "cache": {"always": config.cache},
+            }
+            self._clients[key] = line().client(said, kind=Client)
+        return self._clients[key]
+
+
+ROUTE = "litellm_client"
+
+
+def completion_cost(response: Reply) -> float:
+    """US dollars that an answer cost. Raises LLMResponseError where the price is unknown: a cost is never taken for
+    nothing."""
+    if response.cost is None:
+        raise LLMResponseError(f"the price of {response.target} is unknown: name it under 'prices' in trunkline.yaml")
+    return float(response.cost)
+
+
+def _ours(error: TrunklineError) -> TrunklineError:
+    return told_as(error, _OURS, LLMResponseError)
+
+
+def _found() -> LiteLLMConfig:
+    named = os.environ.get("LITELLM_CONFIG")
+    if named or Path(FILE).is_file():
+        return LiteLLMConfig.from_yaml(named or FILE)
+    return LiteLLMConfig.from_env()
+
+
+def _chunks(stream: Stream) -> Iterator[Event]:
+    """Those events that a program in OpenAI's words looks for: each has a choice."""
+    try:
+        with stream:
+            yield from (event for event in stream if event.choices)
+    except TrunklineError as error:
+        raise _ours(error) from error
+
+
+def _each(rate: Any) -> float | None:
+    return float(rate) / 1e6 if rate is not None else None
+
+
+# -- older words -------------------------------------------------------------------------------------------------------
+
+
+def _tool(function: Mapping[str, Any]) -> Json:
+    """A function as a tool. Parameters that are only the properties of a schema get the object around them."""
+    parameters: Json = function.get("parameters") or {}
+    if "properties" not in parameters and parameters.get("type") != "object":
+        parameters = {"type": "object", "properties": parameters}
+    return {"type": "function", "function": {**function, "parameters": parameters}}
+
+
+def _turns(messages: Any) -> Any:
+    """Messages as the engine reads them; the older turns of functions become those of tools."""
+    if not isinstance(messages, Sequence) or isinstance(messages, str):
+        return messages
+    return [_turn(message) for message in cast("Sequence[Any]", messages)]
+
+
+def _turn(message: Any) -> Any:
+    body: Json = asdict(message) if isinstance(message, Message) else message
+    if not isinstance(body, Mapping):
+        return message
+    body = {name: value for name, value in body.items() if value is not None}
+    if (called := body.pop("function_call", None)) is not None:
+        body["tool_calls"] = [{"id": f"call_{called['name']}", "type": "function", "function": dict(called)}]
+    if body.get("role") in ("tool", "function") and "tool_call_id" not in body:
+        body |= {"role": "tool", "tool_call_id": f"call_{body.get('name', '')}"}
+    return body
