@@ -164,13 +164,14 @@ async def test_cancelling_is_not_an_answer(openai):
 
 
 @pytest.mark.seed("S4.17")
+@pytest.mark.parametrize(("told", "kind"), [(DOWN, "ServiceError"), (Told(silent=True), "ConnectionError")])
 @pytest.mark.parametrize("retries", [0, 1, 3])
-async def test_failures_that_pass_are_tried_again(openai, clock, retries):
-    async with FakeUpstream([DOWN]) as upstream:
+async def test_failures_that_pass_are_tried_again(openai, clock, retries, told, kind):
+    async with FakeUpstream([told]) as upstream:
         llm = LLMInterface(api_base=f"{upstream.url}/v1", max_retries=retries)
         response = await llm.generate(TALK)
     assert len(upstream.served) == retries + 1
-    assert response["error_type"] == "ServiceError"
+    assert response["error_type"] == kind
     for wait, stated in zip(clock.slept, (1.0, 2.0, 4.0), strict=False):
         assert 0.7 * stated <= wait <= 1.3 * stated
     assert len(clock.slept) == retries

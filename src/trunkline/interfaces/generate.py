@@ -22,7 +22,7 @@ from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError,
 from trunkline.vocabulary.replies import Reply
 
 from .faults import row_of
-from .line import line, on_reload, placed
+from .line import line, on_reload, placed, waits
 
 logger = logging.getLogger("trunkline.interfaces.generate")
 
@@ -160,7 +160,7 @@ class LLMInterface:
                 "timeout": FOREVER,
                 "timeouts": {"first_content": self.timeout},
                 "retries": self.max_retries,
-                "backoff": {"first": 1.0, "factor": 2.0},
+                "backoff": waits(1.0),
             },
             self._said.env,
         )

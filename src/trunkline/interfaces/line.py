@@ -18,7 +18,7 @@ from trunkline.config import Config, book_of, catalog_of, load
 from trunkline.opening import opened
 from trunkline.portal import Client
 from trunkline.runtime import Runtime
-from trunkline.vocabulary.errors import ConfigurationError
+from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError, CutOff
 
 T = TypeVar("T", AsyncClient, Client)
 
@@ -79,6 +79,13 @@ def placed(model: str, provider: str | None = None) -> tuple[str, str]:
     if name and written in line().catalog:
         return written, name
     return provider or line().book.home(model) or "openai", model
+
+
+def waits(first: float, factor: float = 2.0) -> dict[str, Any]:
+    """A backoff that begins with `first` seconds after any failure: the engine's own asks a broken network again at
+    once."""
+    network = {kind: {"first": first} for kind in (APIConnectionError.kind, CutOff.kind)}
+    return {"first": first, "factor": factor, "kinds": network}
 
 
 def on_reload(forget: Callable[[], object]) -> None:

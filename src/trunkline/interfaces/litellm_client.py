@@ -30,7 +30,7 @@ from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import EmbeddingReply, Reply
 
 from .faults import told_as
-from .line import line, placed
+from .line import line, placed, waits
 
 USUAL_MODEL = "gpt-3.5-turbo"
 USUAL_EMBEDDING_MODEL = "text-embedding-ada-002"
@@ -245,6 +245,7 @@ class LiteLLMClient:
                 "timeout": FOREVER,
                 "timeouts": {"first_content": config.timeout, "idle": config.timeout},
                 "retries": config.max_retries,
+                "backoff": waits(0.5),
                 "cache": {"always": config.cache},
             }
             self._clients[key] = line().client(said, kind=Client)
