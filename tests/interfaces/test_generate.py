@@ -349,6 +349,19 @@ async def test_what_changed_in_the_environment_is_seen_after_a_reload(openai, up
     assert [model for model, _ in asked(upstream)] == ["gpt-4", "gpt-4", "gpt-3.5-turbo"]
 
 
+async def test_a_target_of_the_machines_configuration_is_asked_as_it_stands_there(machine, upstream, tmp_path):
+    said = f"targets: {{ours: {{model: openai/gpt-4o-mini, api_key: sk-ours, base_url: '{upstream.url}/v1'}}}}"
+    (tmp_path / "trunkline.yaml").write_text(said)
+    machine.setenv("LLM_API_KEY", "sk-other")
+    assert (await generate(messages=TALK, model="ours"))["text"] == "Hello!"
+    assert asked(upstream) == [("gpt-4o-mini", "Bearer sk-ours")]
+
+
+async def test_a_provider_may_have_a_model_of_its_own(machine):
+    machine.setenv("PRIMARY_MODEL", "mock")
+    assert (await generate(messages=TALK))["text"]
+
+
 async def test_the_machines_own_limits_hold(machine, upstream, tmp_path):
     (tmp_path / "trunkline.yaml").write_text("prices: {openai/gpt-4: {input: 1, output: 2}}\npayers: {'*': {rpm: 1}}\n")
     llm = LLMInterface("openai", "gpt-4", "sk-own", f"{upstream.url}/v1", max_retries=0)

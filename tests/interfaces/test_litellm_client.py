@@ -223,6 +223,15 @@ def test_without_a_key_the_error_names_the_variable():
         client().generate_completion(TALK)
 
 
+def test_a_target_of_the_machines_configuration_is_asked_as_it_stands_there(serve, clock, tmp_path):
+    upstream = serve(lambda request: DOWN if request.json["model"] == "gpt-4" else ANSWER)
+    said = f"targets: {{ours: {{model: openai/gpt-4o-mini, api_key: sk-ours, base_url: '{upstream.url}/v1'}}}}"
+    (tmp_path / "trunkline.yaml").write_text(said)
+    interfaces.reload()
+    assert client(fallback_models=["ours"]).generate_completion(TALK).text == "Hello!"
+    assert [one.headers["authorization"] for one in upstream.served] == ["Bearer sk-openai", "Bearer sk-ours"]
+
+
 @pytest.mark.seed("S2.4", "S2.20")
 def test_what_it_cost(serve):
     usage = {"prompt_tokens": 24, "completion_tokens": 10, "total_tokens": 34}

@@ -22,7 +22,7 @@ from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError,
 from trunkline.vocabulary.replies import Reply
 
 from .faults import row_of
-from .line import line, on_reload, placed, waits
+from .line import line, named, on_reload, placed, waits
 
 logger = logging.getLogger("trunkline.interfaces.generate")
 
@@ -146,14 +146,14 @@ class LLMInterface:
         return client
 
     def _made(self, model: str | None, *, alone: bool) -> AsyncClient:
-        chain = {each["model"]: each for each in self._chain(model, alone=alone)}
+        chain = dict(self._chain(model, alone=alone))
         if not chain:
             raise ConfigurationError("the fallback has nobody to ask: set PRIMARY_MODEL, or a provider's key")
         shared = {"buckets": [self._slots]}
         return line().client(
             {
                 "model": ROUTE,
-                "targets": {name: {**target, **shared} for name, target in chain.items()},
+                "targets": {name: {**target, **shared} for name, target in chain.items() if target},
                 "routes": {ROUTE: {"targets": list(chain)[:1], "strategy": "ordered", "fallbacks": list(chain)[1:]}},
                 "buckets": {self._slots: {"concurrency": self.max_concurrent_requests}},
                 "queue": {"length": MOST_WAITING, "seconds": FOREVER},
@@ -165,8 +165,8 @@ class LLMInterface:
             self._said.env,
         )
 
-    def _chain(self, model: str | None, *, alone: bool) -> list[dict[str, Any]]:
-        """The targets to try, in order."""
+    def _chain(self, model: str | None, *, alone: bool) -> list[tuple[str, dict[str, Any]]]:
+        """The targets to try, in order; nothing is said of those that the machine's configuration has."""
         several = self.provider == "fallback"
         found = [self._target(model, first=True)] if model else []
         second = self._said("SECONDARY_MODEL")
@@ -175,15 +175,17 @@ class LLMInterface:
         if several:
             others = {name: self._said(f"{name.upper()}_MODEL") or usual for name, usual in USUAL_MODELS.items()}
             others["azure"] = self._said("AZURE_MODEL") or "" if self._said("AZURE_API_BASE") else ""
-            asked = {each["model"].partition("/")[0] for each in found}
+            asked = {name.partition("/")[0] for name, _ in found}
             for name, usual in others.items():
                 if usual and name not in asked and self._said(f"{name.upper()}_API_KEY"):
                     found.append(self._target(f"{name}/{usual}", first=False))
         return found
 
-    def _target(self, model: str, *, first: bool) -> dict[str, Any]:
+    def _target(self, model: str, *, first: bool) -> tuple[str, dict[str, Any]]:
         """A model at its provider, with that one's key and address. What the caller gave goes to the first one's
         provider and to no other."""
+        if named(model):
+            return model, {}
         provider, name = self._placed(model)
         mine = first or provider == self._placed(self.model or model)[0]
         key, base = (self._key, self._base) if mine else (None, None)
@@ -194,7 +196,7 @@ class LLMInterface:
         target: dict[str, Any] = {"model": f"{provider}/{name}", "api_key": key, "base_url": base}
         if provider == "azure":
             target["options"] = {"api_version": self._said("AZURE_API_VERSION") or AZURE_API_VERSION}
-        return target
+        return f"{provider}/{name}", target
 
     def _placed(self, model: str) -> tuple[str, str]:
         """Provider and name of a model: as it is written, else at the provider of this interface, else at its lab's."""

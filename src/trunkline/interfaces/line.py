@@ -73,12 +73,18 @@ def line() -> Line:
 
 
 def placed(model: str, provider: str | None = None) -> tuple[str, str]:
-    """Provider and name of a model: as it is written (`provider/model`), else at the provider that is said, else at its
-    lab's. One that nobody knows speaks as OpenAI does."""
-    written, _, name = model.partition("/")
-    if name and written in line().catalog:
+    """Provider and name of a model: as it is written (`provider/model`, or a provider with a model of its own), else at
+    the provider that is said, else at its lab's. One that nobody knows speaks as OpenAI does."""
+    machine = line()
+    written, _, name = machine.config.targets[model].model.partition("/") if named(model) else model.partition("/")
+    if written in machine.catalog and (name := name or machine.catalog[written].own_models.get("chat", "")):
         return written, name
-    return provider or line().book.home(model) or "openai", model
+    return provider or machine.book.home(model) or "openai", model
+
+
+def named(model: str) -> bool:
+    """Whether it is a target of the machine's configuration, which is asked as it stands there."""
+    return model in line().config.targets
 
 
 def waits(first: float, factor: float = 2.0) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import EmbeddingReply, Reply
 
 from .faults import told_as
-from .line import line, placed, waits
+from .line import line, named, placed, waits
 
 USUAL_MODEL = "gpt-3.5-turbo"
 USUAL_EMBEDDING_MODEL = "text-embedding-ada-002"
@@ -227,12 +227,14 @@ class LiteLLMClient:
 
     def _client(self, model: str, fallbacks: Sequence[str] | None = None) -> Client:
         config = self.config
-        names = [model, *(config.fallback_models if fallbacks is None else fallbacks)]
+        names = list(dict.fromkeys([model, *(config.fallback_models if fallbacks is None else fallbacks)]))
         key = ",".join(names)
         if key not in self._clients:
             home = placed(config.model)[0]
             targets: dict[str, Json] = {}
             for name in names:
+                if named(name):
+                    continue
                 provider, bare = placed(name)
                 target: Json = {"model": f"{provider}/{bare}"}
                 if provider == home:
@@ -241,7 +243,9 @@ class LiteLLMClient:
             said = {
                 "model": ROUTE,
                 "targets": targets,
-                "routes": {ROUTE: {"targets": names[:1], "strategy": "ordered", "fallbacks": [*targets][1:]}},
+                "routes": {
+                    ROUTE: {"targets": names[:1], "strategy": "ordered", "fallbacks": [*dict.fromkeys(names[1:])]}
+                },
                 "timeout": FOREVER,
                 "timeouts": {"first_content": config.timeout, "idle": config.timeout},
                 "retries": config.max_retries,
