@@ -18,7 +18,7 @@ def machine(monkeypatch, tmp_path):
         if name.startswith(WORDS) or name in OTHERS or name.endswith("_API_KEY"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(line, "_line", None)
+    monkeypatch.setattr(line._line, "made", None)
     interfaces.reload()
     return monkeypatch
 
@@ -27,5 +27,5 @@ def machine(monkeypatch, tmp_path):
 async def closing():
     """For tests with a loop: its connections are closed before it ends."""
     yield
-    if line._line is not None:
-        await line._line.runtime.close()
+    if line._line.made is not None:
+        await line._line.made.runtime.close()

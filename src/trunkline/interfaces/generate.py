@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
@@ -22,7 +21,7 @@ from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError,
 from trunkline.vocabulary.replies import Reply
 
 from .faults import row_of
-from .line import line, named, on_reload, placed, waits
+from .line import Once, line, named, on_reload, placed, waits
 
 logger = logging.getLogger("trunkline.interfaces.generate")
 
@@ -264,22 +263,8 @@ def _set_level(level: str | None) -> None:
 
 # -- the process' own --------------------------------------------------------------------------------------------------
 
-_interface: LLMInterface | None = None
-_making = threading.Lock()
-
-
-def _default() -> LLMInterface:
-    global _interface  # noqa: PLW0603 one per process is the point
-    if _interface is None:
-        with _making:
-            _interface = _interface or LLMInterface()
-    return _interface
-
-
-@on_reload
-def _forget() -> None:
-    global _interface  # noqa: PLW0603
-    _interface = None
+_interface = Once(LLMInterface)
+on_reload(_interface.forget)
 
 
 async def generate(
@@ -291,7 +276,7 @@ async def generate(
 ) -> Response:
     """Ask the interface that the environment describes: see `LLMInterface.generate`."""
     try:
-        interface = _default()
+        interface = _interface()
     except ConfigurationError as error:
         logger.error("%s", error)  # noqa: TRY400 it is the user's, and the trace says nothing
         return {"text": "", "error": str(error), "error_type": error.kind, "metadata": {}}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -21,6 +21,7 @@ from trunkline.runtime import Runtime
 from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError, CutOff
 
 T = TypeVar("T", AsyncClient, Client)
+One = TypeVar("One")
 
 
 class Line:
@@ -58,18 +59,32 @@ class Line:
         return kind(whole, env=env, runtime=self.runtime)
 
 
-_line: Line | None = None
-_making = threading.Lock()
+class Once(Generic[One]):
+    """The process' one of its kind, made at the first use."""
+
+    def __init__(self, make: Callable[[], One]) -> None:
+        self._make = make
+        self._making = threading.Lock()
+        self.made: One | None = None
+
+    def __call__(self) -> One:
+        if self.made is None:
+            with self._making:
+                self.made = self.made or self._make()
+        return self.made
+
+    def forget(self) -> None:
+        """The next use makes it anew."""
+        self.made = None
+
+
+_line = Once(Line)
 _forget: list[Callable[[], object]] = []
 
 
 def line() -> Line:
     """The process' line."""
-    global _line  # noqa: PLW0603 one per process is the point
-    if _line is None:
-        with _making:
-            _line = _line or Line()
-    return _line
+    return _line()
 
 
 def placed(model: str, provider: str | None = None) -> tuple[str, str]:
@@ -102,8 +117,7 @@ def on_reload(forget: Callable[[], object]) -> None:
 def reload() -> None:
     """Read the environment and `trunkline.yaml` anew, and forget what was made from them. What is open stays open:
     connections, counters, the ledger."""
-    global _line  # noqa: PLW0603
-    with _making:
-        _line = Line(_line.runtime) if _line is not None else None
+    if (before := _line.made) is not None:
+        _line.made = Line(before.runtime)
     for forget in _forget:
         forget()
