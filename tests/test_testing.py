@@ -9,7 +9,8 @@ from contextlib import closing
 import pytest
 
 from trunkline import APIConnectionError, Client, ConfigurationError, MockAnswer
-from trunkline.runtime import Runtime, SystemClock
+from trunkline.clock import SystemClock
+from trunkline.runtime import Runtime
 from trunkline.testing import FakeClock, FakeUpstream, Told, reply, stream
 
 # --- the clock --------------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from trunkline.clock import SystemClock
 from trunkline.config import Config, LimitsConfig
 from trunkline.ledger import Ledger, Spent, default_folder
 from trunkline.providers.mock import MockAnswer
-from trunkline.runtime import Runtime, SystemClock
+from trunkline.runtime import Runtime
 from trunkline.snapshot.buckets import EVERYONE, buckets_of
 from trunkline.state.caches import DiskCache, MemoryCache, RedisCache
 from trunkline.state.memory import MemoryState

@@ -17,7 +17,7 @@ import os, sys
 from pathlib import Path
 from ledger_records import record
 from trunkline.ledger import Ledger
-from trunkline.runtime import SystemClock
+from trunkline.clock import SystemClock
 
 ledger = Ledger(Path(sys.argv[1]), SystemClock(), pause=0.01)
 for _ in range(int(sys.argv[2])):
@@ -97,7 +97,7 @@ import os, sys
 from pathlib import Path
 from ledger_records import record
 from trunkline.ledger import Ledger
-from trunkline.runtime import SystemClock
+from trunkline.clock import SystemClock
 
 ledger = Ledger(Path(sys.argv[1]), SystemClock(), pause=0.001)
 

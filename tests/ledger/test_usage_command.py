@@ -115,7 +115,7 @@ def test_each_token_is_in_one_column(opened):
 
 
 def test_the_last_seven_days_are_shown_and_what_is_still_spooled_counts(opened, clock):
-    from trunkline.runtime import SystemClock
+    from trunkline.clock import SystemClock
 
     ledger, now = opened(), SystemClock().wall()
     for days in (0, 6, 7):

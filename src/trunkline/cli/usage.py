@@ -12,10 +12,10 @@ from typing import Any, cast
 import click
 import msgspec
 
+from trunkline.clock import SystemClock
 from trunkline.config import load
 from trunkline.ledger import COLUMNS, Column, Ledger, Spend, default_folder, is_empty, total
 from trunkline.opening import folder_of
-from trunkline.runtime import SystemClock
 from trunkline.vocabulary.usage import BUCKETS
 
 DAYS = 7

@@ -16,8 +16,8 @@ from typing import Any, Generic, Self, TypeVar, cast
 import msgspec
 from msgspec import Struct
 
+from trunkline.clock import SystemClock
 from trunkline.portal import portal
-from trunkline.runtime import SystemClock
 from trunkline.vocabulary.calls import Clock
 
 BACKLOG = 1024

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import msgspec
 
-from trunkline.runtime import SystemClock
+from trunkline.clock import SystemClock
 from trunkline.testing.scrubbing import Scrubber
 from trunkline.vocabulary import errors
 from trunkline.vocabulary.calls import Clock

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from trunkline.clock import SystemClock
 from trunkline.providers.http.transport import HttpTransport
-from trunkline.runtime import SystemClock
 from trunkline.testing.scrubbing import Scrubber
 from trunkline.vocabulary.calls import Clock
 from trunkline.vocabulary.errors import TrunklineError

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from trunkline.runtime import MANY_TICKS, SystemClock
+from trunkline.clock import MANY_TICKS, SystemClock
 
 pytestmark = pytest.mark.anyio
 
