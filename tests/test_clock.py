@@ -53,6 +53,28 @@ async def test_one_may_switch_off_another_of_the_same_moment(clock):
     assert len(rung) == 1
 
 
+async def test_two_with_the_same_ring_are_two(clock):
+    rung, when = [], clock.now() + 0.02
+
+    def ring():
+        rung.append(1)
+
+    stop, _, _ = (clock.alarm(when, ring, exact=False) for _ in range(3))
+    stop()
+    await asyncio.sleep(0.06)
+    assert rung == [1, 1]
+
+
+async def test_one_that_breaks_keeps_no_other_from_ringing(clock):
+    loop, rung, broken = asyncio.get_running_loop(), [], []
+    loop.set_exception_handler(lambda loop, told: broken.append(type(told["exception"])))
+    clock.alarm(clock.now() + 0.02, lambda: 1 // 0, exact=False)
+    alarms(clock, 0.02, 0.02, 0.05, rung=rung)
+    await asyncio.sleep(0.1)
+    assert sorted(rung) == [0.02, 0.02, 0.05]
+    assert broken == [ZeroDivisionError]
+
+
 async def test_many_that_are_switched_off_share_a_timer(clock, timers):
     for number in range(1000):
         alarms(clock, 60.0 + number / 10, rung=[])[0]()

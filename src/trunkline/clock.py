@@ -50,8 +50,9 @@ class SystemClock:
         rings = alarms.get(tick)
         if rings is None:
             rings = alarms.at(tick)
-        rings.add(ring)
-        return partial(rings.discard, ring)
+        alarm = partial(ring)  # its own: two alarms may have the same ring
+        rings.add(alarm)
+        return partial(rings.discard, alarm)
 
 
 class _Alarms(dict[int, set[Callable[[], object]]]):
@@ -86,14 +87,16 @@ class _Alarms(dict[int, set[Callable[[], object]]]):
         self._timer = self.loop.call_at(self.loop.time() + tick * TICK - self._now(), self._strike)
 
     def _strike(self) -> None:
-        due = sorted(tick for tick in self if tick <= self._next)
+        due = [self[tick] for tick in sorted(tick for tick in self if tick <= self._next)]
         self._timer, self._next = None, math.inf
-        for rings in [self.pop(tick) for tick in due]:
-            while rings:  # one may switch off another
-                rings.pop()()
-        self._forget()
-        if self:
-            self._set(min(self))
+        try:
+            for rings in due:
+                while rings:  # one may switch off another
+                    rings.pop()()
+        finally:  # what a broken one keeps from ringing rings next
+            self._forget()
+            if self:
+                self._set(min(self))
 
     def _forget(self) -> None:
         for tick in [tick for tick, rings in self.items() if not rings]:

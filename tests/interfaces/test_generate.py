@@ -273,6 +273,52 @@ async def test_the_key_of_the_first_is_not_shown_to_another_provider(machine, up
     assert other.served[0].headers["x-api-key"] == "sk-ant-own"
 
 
+async def test_nor_is_it_where_a_call_names_a_model_of_another(machine):
+    machine.setenv("ANTHROPIC_API_KEY", "sk-ant-own")
+    machine.setenv("LLM_API_KEY", "sk-of-openai-too")
+    async with FakeUpstream([reply(200, message("Here."))]) as other:
+        machine.setenv("ANTHROPIC_API_BASE", other.url)
+        for provider in ("openai", "litellm"):
+            llm = LLMInterface(provider, "gpt-4", api_key="sk-mine", api_base="http://127.0.0.1:9")
+            assert (await llm.generate(TALK, model="anthropic/claude-3-haiku-20240307"))["text"] == "Here."
+    assert [one.headers["x-api-key"] for one in other.served] == ["sk-ant-own"] * 2
+
+
+async def test_a_model_that_a_call_names_is_asked_alone_whatever_was_asked_before(openai, clock):
+    openai.setenv("SECONDARY_MODEL", "gpt-3.5-turbo")
+    async with FakeUpstream([DOWN]) as upstream:
+        llm = LLMInterface(api_base=f"{upstream.url}/v1", max_retries=0)
+        await llm.generate(TALK)
+        await llm.generate(TALK, model="gpt-4")
+        await llm.generate(TALK)
+    assert [model for model, _ in asked(upstream)] == ["gpt-4", "gpt-3.5-turbo", "gpt-4", "gpt-4", "gpt-3.5-turbo"]
+
+
+async def test_what_is_told_is_the_callers_own(openai):
+    first = await generate(messages=[])
+    first["metadata"]["usage"]["total_tokens"] = 99
+    assert (await generate(messages=[]))["metadata"]["usage"]["total_tokens"] == 0
+
+
+async def test_a_mistake_in_the_machines_configuration_is_told_in_the_answer(openai, upstream, tmp_path):
+    (tmp_path / "trunkline.yaml").write_text("modle: x\n")
+    response = await generate(messages=TALK)
+    assert "modle" in response["error"]
+    assert response["error_type"] == "ConfigurationError"
+
+
+@pytest.mark.seed("S4.7", "S4.8")
+@pytest.mark.parametrize(
+    ("provider", "model", "url"),
+    [
+        ("openai", "gpt-4", "https://api.openai.com/v1/chat/completions"),
+        ("anthropic", "claude-3-opus-20240229", "https://api.anthropic.com/v1/messages"),
+    ],
+)
+def test_where_a_provider_is_if_nobody_says(provider, model, url):
+    assert LLMInterface(provider, model, "sk-any")._client(None).render(TALK).url == url
+
+
 @pytest.mark.seed("S4.1")
 async def test_a_file_says_what_the_environment_does_not(machine, upstream, tmp_path):
     (tmp_path / "llm.yaml").write_text(

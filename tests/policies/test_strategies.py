@@ -115,6 +115,13 @@ def test_the_least_busy_first_and_chance_between_equals():
     assert orders == {("b", "c", "a"), ("c", "b", "a")}
 
 
+def test_equals_have_equal_chances_wherever_the_busy_one_stands():
+    pool = [standing("a"), standing("b", in_flight=1), standing("c")]
+    first = [put("least-busy", *pool)[0] for _ in range(3000)]
+    assert 0.45 < first.count("a") / 3000 < 0.55
+    assert not first.count("b")
+
+
 def fast(name, seconds, in_flight=0, at=NOW):
     one = standing(name, in_flight=in_flight)
     one.figures.succeeded(at, seconds)

@@ -1,8 +1,8 @@
 """Interfaces: doors in the words of other libraries, for programs that are written against those.
 
-line.py       what all of them share: one runtime, and the clients that they make on it
-faults.py     errors, by the rows that every such door tells apart
-generate.py   `generate` and `LLMInterface`: dicts in, dicts out, errors too
+line.py             what all of them share: one runtime, and the clients that they make on it
+faults.py           errors, by the rows that every such door tells apart
+generate.py         `generate` and `LLMInterface`: dicts in, dicts out, errors too
 litellm_client.py   `LiteLLMClient`: synchronous, answers in OpenAI's shape
 
 Each translates words and owns no behaviour: what a call does is the engine's. Nothing outside this room imports it.

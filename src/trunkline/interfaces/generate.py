@@ -21,7 +21,7 @@ from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError,
 from trunkline.vocabulary.replies import Reply
 
 from .faults import row_of
-from .line import Once, line, named, on_reload, placed, waits
+from .line import FOREVER, Once, chain, line, named, on_reload, placed
 
 logger = logging.getLogger("trunkline.interfaces.generate")
 
@@ -36,8 +36,6 @@ MAX_TOKENS = 1000
 AZURE_API_VERSION = "2023-05-15"
 USUAL_MODELS = {"openai": "gpt-3.5-turbo", "anthropic": "claude-3-5-haiku-latest"}
 """What the fallback asks of a provider that has a key, where `OPENAI_MODEL` or `ANTHROPIC_MODEL` do not say."""
-FOREVER = 86_400.0
-"""Seconds: a call has no deadline of its own, its attempts have."""
 NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 _numbers = count(1)
 
@@ -73,7 +71,8 @@ class LLMInterface:
         self._key, self._base = api_key, api_base
         self._slots = f"interface-{next(_numbers)}"
         """The bucket that its attempts share."""
-        self._clients: dict[str, AsyncClient] = {}
+        self._clients: dict[tuple[str | None, bool], AsyncClient] = {}
+        line()  # what is wrong with the machine's configuration is told here, not by a call
         _set_level(self._said("WISEFLOW_LOG_LEVEL"))
 
     def __repr__(self) -> str:
@@ -95,7 +94,7 @@ class LLMInterface:
             "model": model or self.model,
             "temperature": temperature,
             "max_tokens": max_tokens,
-            "usage": NO_USAGE,
+            "usage": dict(NO_USAGE),
         }
         logger.debug("asking %s for %s", self.provider, metadata["model"])
         try:
@@ -127,7 +126,7 @@ class LLMInterface:
         return {
             "provider": (reply.provider or self.provider) if self.provider == "fallback" else self.provider,
             "model": (reply.target or "").partition("/")[2] or reply.model,
-            "usage": {name: getattr(usage, name) for name in NO_USAGE} if usage is not None else NO_USAGE,
+            "usage": {name: getattr(usage, name) for name in NO_USAGE} if usage is not None else dict(NO_USAGE),
         }
 
     # -- who is asked --------------------------------------------------------------------------------------------------
@@ -137,61 +136,54 @@ class LLMInterface:
         name = model or self.model
         if not name and self.provider != "fallback":
             raise ConfigurationError("no model is named: set PRIMARY_MODEL, or give model=…", param="model")
-        client = self._clients.get(name or "")
+        wanted = name, model is not None
+        client = self._clients.get(wanted)
         if client is None:
             if len(self._clients) >= MOST_MODELS:
                 self._clients.clear()
-            client = self._clients[name or ""] = self._made(name, alone=model is not None)
+            client = self._clients[wanted] = self._made(name, alone=model is not None)
         return client
 
     def _made(self, model: str | None, *, alone: bool) -> AsyncClient:
-        chain = dict(self._chain(model, alone=alone))
-        if not chain:
+        targets = dict(self._chain(model, alone=alone))
+        if not targets:
             raise ConfigurationError("the fallback has nobody to ask: set PRIMARY_MODEL, or a provider's key")
-        shared = {"buckets": [self._slots]}
-        return line().client(
-            {
-                "model": ROUTE,
-                "targets": {name: {**target, **shared} for name, target in chain.items() if target},
-                "routes": {ROUTE: {"targets": list(chain)[:1], "strategy": "ordered", "fallbacks": list(chain)[1:]}},
-                "buckets": {self._slots: {"concurrency": self.max_concurrent_requests}},
-                "queue": {"length": MOST_WAITING, "seconds": FOREVER},
-                "timeout": FOREVER,
-                "timeouts": {"first_content": self.timeout},
-                "retries": self.max_retries,
-                "backoff": waits(1.0),
-            },
-            self._said.env,
-        )
+        shared = {name: {**target, "buckets": [self._slots]} if target else {} for name, target in targets.items()}
+        said = chain(shared, retries=self.max_retries, timeout=self.timeout, first=1.0)
+        said["buckets"] = {self._slots: {"concurrency": self.max_concurrent_requests}}
+        said["queue"] = {"length": MOST_WAITING, "seconds": FOREVER}
+        return line().client(said, self._said.env)
 
     def _chain(self, model: str | None, *, alone: bool) -> list[tuple[str, dict[str, Any]]]:
         """The targets to try, in order; nothing is said of those that the machine's configuration has."""
         several = self.provider == "fallback"
-        found = [self._target(model, first=True)] if model else []
+        found = [self._target(model, model)] if model else []
         second = self._said("SECONDARY_MODEL")
         if second and (several or not alone):
-            found.append(self._target(second, first=False))
+            found.append(self._target(second, model))
         if several:
             others = {name: self._said(f"{name.upper()}_MODEL") or usual for name, usual in USUAL_MODELS.items()}
             others["azure"] = self._said("AZURE_MODEL") or "" if self._said("AZURE_API_BASE") else ""
             asked = {name.partition("/")[0] for name, _ in found}
             for name, usual in others.items():
                 if usual and name not in asked and self._said(f"{name.upper()}_API_KEY"):
-                    found.append(self._target(f"{name}/{usual}", first=False))
+                    found.append(self._target(f"{name}/{usual}", model))
         return found
 
-    def _target(self, model: str, *, first: bool) -> tuple[str, dict[str, Any]]:
-        """A model at its provider, with that one's key and address. What the caller gave goes to the first one's
-        provider and to no other."""
+    def _target(self, model: str, first: str | None) -> tuple[str, dict[str, Any]]:
+        """A model at its provider, with that one's key and address. What the caller gave, and the variables that name
+        no provider, go to the interface's own and to no other: where it has none, to that of its model, or of the
+        `first` that is asked."""
         if named(model):
             return model, {}
         provider, name = self._placed(model)
-        mine = first or provider == self._placed(self.model or model)[0]
-        key, base = (self._key, self._base) if mine else (None, None)
-        variable = provider.upper()
-        generic = mine and self.provider in ("litellm", "fallback", provider)
-        key = key or self._said(f"{variable}_API_KEY") or (self._said("LLM_API_KEY") if generic else None)
-        base = base or self._said(f"{variable}_API_BASE") or (self._said("LLM_API_BASE") if generic else None)
+        variable, home = provider.upper(), self.provider
+        if home in ("litellm", "fallback"):
+            home = placed(self.model or first or model)[0]
+        key, base = self._said(f"{variable}_API_KEY"), self._said(f"{variable}_API_BASE")
+        if provider == home:
+            key = self._key or key or self._said("LLM_API_KEY")
+            base = self._base or base or self._said("LLM_API_BASE")
         target: dict[str, Any] = {"model": f"{provider}/{name}", "api_key": key, "base_url": base}
         if provider == "azure":
             target["options"] = {"api_version": self._said("AZURE_API_VERSION") or AZURE_API_VERSION}
@@ -204,7 +196,6 @@ class LLMInterface:
 
 MOST_MODELS = 100
 MOST_WAITING = 100_000
-ROUTE = "generate"
 
 
 class _Said:

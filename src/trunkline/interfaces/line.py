@@ -102,11 +102,26 @@ def named(model: str) -> bool:
     return model in line().config.targets
 
 
-def waits(first: float, factor: float = 2.0) -> dict[str, Any]:
-    """A backoff that begins with `first` seconds after any failure: the engine's own asks a broken network again at
-    once."""
+CHAIN = "chain"
+"""The route that `chain` makes."""
+FOREVER = 86_400.0
+"""Seconds: a call has no deadline of its own, its attempts have."""
+
+
+def chain(targets: Mapping[str, Mapping[str, Any]], *, retries: int, timeout: float, first: float) -> dict[str, Any]:
+    """What a configuration says of targets that are tried in order; nothing is said of those that are `named`.
+    `timeout` is that of an attempt, `first` the seconds before the first retry, after any failure: the engine's own
+    backoff asks a broken network again at once."""
     network = {kind: {"first": first} for kind in (APIConnectionError.kind, CutOff.kind)}
-    return {"first": first, "factor": factor, "kinds": network}
+    return {
+        "model": CHAIN,
+        "targets": {name: target for name, target in targets.items() if target},
+        "routes": {CHAIN: {"targets": [*targets][:1], "strategy": "ordered", "fallbacks": [*targets][1:]}},
+        "timeout": FOREVER,
+        "timeouts": {"first_content": timeout, "idle": timeout},
+        "retries": retries,
+        "backoff": {"first": first, "kinds": network},
+    }
 
 
 def on_reload(forget: Callable[[], object]) -> None:

@@ -30,14 +30,12 @@ from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import EmbeddingReply, Reply
 
 from .faults import told_as
-from .line import line, named, placed, waits
+from .line import CHAIN, chain, line, named, placed
 
 USUAL_MODEL = "gpt-3.5-turbo"
 USUAL_EMBEDDING_MODEL = "text-embedding-ada-002"
 FILE = "dewey.yaml"
 """Read from the working directory, if it is there, unless LITELLM_CONFIG names another."""
-FOREVER = 86_400.0
-"""Seconds: a call has no deadline of its own, its attempts have."""
 
 
 class LLMError(TrunklineError):
@@ -203,7 +201,7 @@ class LiteLLMClient:
         """Vectors, in the order of the input: `["data"][0]["embedding"]`."""
         name = model or os.environ.get("LITELLM_EMBEDDING_MODEL") or USUAL_EMBEDDING_MODEL
         try:
-            reply: EmbeddingReply = self._client(name, fallbacks=()).embed(input_text, ROUTE, **options)
+            reply: EmbeddingReply = self._client(name, fallbacks=()).embed(input_text, CHAIN, **options)
         except TrunklineError as error:
             raise _ours(error) from error
         return reply
@@ -233,30 +231,13 @@ class LiteLLMClient:
             home = placed(config.model)[0]
             targets: dict[str, Json] = {}
             for name in names:
-                if named(name):
-                    continue
                 provider, bare = placed(name)
-                target: Json = {"model": f"{provider}/{bare}"}
-                if provider == home:
-                    target |= {"api_key": config.api_key, "base_url": config.base_url}
-                targets[name] = target
-            said = {
-                "model": ROUTE,
-                "targets": targets,
-                "routes": {
-                    ROUTE: {"targets": names[:1], "strategy": "ordered", "fallbacks": [*dict.fromkeys(names[1:])]}
-                },
-                "timeout": FOREVER,
-                "timeouts": {"first_content": config.timeout, "idle": config.timeout},
-                "retries": config.max_retries,
-                "backoff": waits(0.5),
-                "cache": {"always": config.cache},
-            }
+                given = {"api_key": config.api_key, "base_url": config.base_url} if provider == home else {}
+                targets[name] = {} if named(name) else {"model": f"{provider}/{bare}", **given}
+            said = chain(targets, retries=config.max_retries, timeout=config.timeout, first=0.5)
+            said["cache"] = {"always": config.cache}
             self._clients[key] = line().client(said, kind=Client)
         return self._clients[key]
-
-
-ROUTE = "litellm_client"
 
 
 def completion_cost(response: Reply) -> float:

@@ -45,12 +45,15 @@ def simple_shuffle(candidates: list[Standing], sight: Sight) -> list[Standing]:
 
 def least_busy(candidates: list[Standing], sight: Sight) -> list[Standing]:
     """Those with the fewest attempts under way first; between equals by chance."""
-    first = int(random.random() * len(candidates))  # noqa: S311
-    turned = candidates[first:] + candidates[:first]
-    for standing in turned:
+    for standing in candidates:
         standing.score = standing.figures.in_flight
-    turned.sort(key=_score)
-    return turned
+    ordered = _by_score(candidates)
+    least, equal = ordered[0].score, 1
+    while equal < len(ordered) and ordered[equal].score == least:
+        equal += 1
+    first = int(random.random() * equal)  # noqa: S311
+    ordered[0], ordered[first] = ordered[first], ordered[0]
+    return ordered
 
 
 def lowest_latency(candidates: list[Standing], sight: Sight) -> list[Standing]:
