@@ -14,7 +14,8 @@ import msgspec
 
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import AnyPart, Audio, File, Image, Refusal, Text, Thinking, ToolCall, ToolResult
-from trunkline.vocabulary.requests import Request, Settings
+from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Tool
 from trunkline.wire.grammar.fields import TAKEN_FOR_GRANTED, plain_text
 

@@ -9,7 +9,7 @@ from samples import chat, chunks, message, message_events, vectors
 from trunkline import AsyncClient, CutOff, LimitError, ResponseParseError, ServiceError
 from trunkline.policies.cache import key_of
 from trunkline.runtime import Runtime
-from trunkline.state.caches import DiskCache
+from trunkline.state.caches import DiskCache, MemoryCache
 from trunkline.testing import FakeClock, FakeUpstream, Told, reply, stream
 from trunkline.vocabulary.calls import Call
 from trunkline.vocabulary.routes import Target
@@ -346,6 +346,14 @@ async def test_a_file_of_answers_survives_a_restart(tmp_path):
                 answered = await line.complete("Hello", cache=True)
             assert (answered.text, answered.route.cached) == ("Paris.", cached)
     assert len(upstream.served) == 1
+
+
+async def test_of_a_number_of_answers_the_one_that_was_not_asked_for_the_longest_is_forgotten():
+    async with FakeUpstream([reply(200, chat())]) as upstream:
+        async with client(upstream, MemoryCache(FakeClock(), 2**20, max_entries=2)) as line:
+            for question in ("a", "b", "a", "c", "a", "b"):
+                await line.complete(question, cache=True)
+    assert [one.json["messages"][0]["content"] for one in upstream.served] == ["a", "b", "c", "b"]
 
 
 async def test_embeddings_are_kept_too():

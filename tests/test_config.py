@@ -10,7 +10,10 @@ from trunkline import AsyncClient, Config, ConfigurationError
 from trunkline.config import VARIABLES, GatewayConfig, examine, load, parse, schema
 
 FILE = "trunkline.yaml"
-TARGET = "model, base_url, api_key, headers, options, buckets, tags, adaptive, rpm, tpm, concurrency, budget"
+TARGET = (
+    "model, base_url, api_key, headers, options, buckets, tags, adaptive, settings, retries, timeouts, backoff, "
+    "connections, rpm, tpm, concurrency, budget"
+)
 """The keys of a target."""
 
 

@@ -18,6 +18,7 @@ from trunkline.config import (
     BudgetConfig,
     CacheConfig,
     Config,
+    ConnectionsConfig,
     GatewayConfig,
     PayerConfig,
     PriceConfig,
@@ -60,6 +61,7 @@ def table(section):
     [
         ("The whole file", Config),
         ("targets", TargetConfig),
+        ("connections", ConnectionsConfig),
         ("providers", ProviderConfig),
         ("prices", PriceConfig),
         ("mock", MockAnswer),

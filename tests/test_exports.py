@@ -55,6 +55,7 @@ PUBLIC = [
     "complete",
     "embed",
     "file",
+    "function_provider",
     "image",
     "register_provider",
     "said",

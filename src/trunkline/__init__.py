@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trunkline.default import complete, embed, stream
     from trunkline.portal import Client, Stream
     from trunkline.providers.catalog import register_provider
+    from trunkline.providers.function import function_provider
     from trunkline.providers.mock import MockAnswer
     from trunkline.providers.provider import Provider
     from trunkline.vocabulary.calls import Record
@@ -60,6 +61,7 @@ _HOMES = {
     "trunkline.default": "complete embed stream",
     "trunkline.portal": "Client Stream",
     "trunkline.providers.catalog": "register_provider",
+    "trunkline.providers.function": "function_provider",
     "trunkline.providers.mock": "MockAnswer",
     "trunkline.providers.provider": "Provider",
     "trunkline.vocabulary.calls": "Record",

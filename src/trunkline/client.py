@@ -37,6 +37,7 @@ from trunkline.opening import opened
 from trunkline.providers.exchange import masked, speak
 from trunkline.providers.keys import Key
 from trunkline.providers.mock import MockAnswer
+from trunkline.providers.provider import Provider
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Available, Snapshot
 from trunkline.vocabulary.calls import Answer, Call
@@ -86,12 +87,14 @@ class AsyncClient:
         runtime: Runtime | None = None,
         env: Mapping[str, str] | None = None,
         keys: Mapping[str, Key] | None = None,
+        providers: Sequence[Provider] = (),
     ) -> None:
-        """`keys` are the program's own, by target or provider: `{"azure": get_token}` asks a function for each."""
+        """`keys` are the program's own, by target or provider: `{"azure": get_token}` asks a function for each.
+        `providers` are rows of its own, which no other client has."""
         if mock is not None and runtime is not None:
             raise ConfigurationError("the runtime has the mock: give it the scripts, as in Runtime(mock=…)")
-        loaded = _loaded(config, os.environ if env is None else env)
-        snapshot = Snapshot(loaded, env, keys)
+        loaded = _loaded(config, os.environ if env is None else env, providers)
+        snapshot = Snapshot(loaded, env, keys, providers)
         self._engine = Engine(snapshot, runtime or opened(loaded, mock=mock))
         self._model = model or snapshot.model
         self._options: Mapping[str, Any] = {}
@@ -234,6 +237,13 @@ class AsyncClient:
     def models(self) -> list[Available]:
         """What can be called now, and why the rest cannot."""
         return list(self._engine.snapshot.available())
+
+    def calls_tools(self, model: str | None = None) -> bool:
+        """Whether the first model behind a name calls tools; where nobody knows, it does. One that is told its tools by
+        a schema calls them too: the embedded one does so far better than in words (docs/agent.md). Asks nobody."""
+        snapshot = self._engine.snapshot
+        target = snapshot.route(model or self._model).entries[0].members[0].target
+        return snapshot.facts(target, snapshot.catalog[target.provider]).tools is not False
 
     def _call(
         self,
@@ -395,16 +405,18 @@ class AsyncStream:
             self._loop.call_soon_threadsafe(answer.abandon)
 
 
-def _loaded(config: Configuration | None, env: Mapping[str, str]) -> configuration.Config:
+def _loaded(
+    config: Configuration | None, env: Mapping[str, str], providers: Sequence[Provider]
+) -> configuration.Config:
     if isinstance(config, configuration.Config):
         return config
     if isinstance(config, Mapping):
         text = msgspec.json.encode(config).decode()  # JSON is YAML
-        read, mistakes = configuration.parse(text, "the given configuration", env)
+        read, mistakes = configuration.parse(text, "the given configuration", env, providers)
         if mistakes:
             raise ConfigurationError("\n".join(str(replace(mistake, line=0)) for mistake in mistakes))
         return read
-    return configuration.load(config, env)
+    return configuration.load(config, env, providers)
 
 
 MODERATION_MODEL = "openai/omni-moderation-latest"

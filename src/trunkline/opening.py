@@ -44,8 +44,8 @@ def opened(
         mock=config.mock if mock is None else mock,
         sinks=(log_sink,),
         ledger=book,
-        state=_state(config, clock, book),
-        store=_store(config, clock),
+        state=state_of(config, clock, book),
+        store=store_of(config, clock),
     )
 
 
@@ -56,7 +56,8 @@ def folder_of(config: Config) -> Path | None:
     return Path(config.ledger).expanduser() if config.ledger else default_folder()
 
 
-def _state(config: Config, clock: Clock, ledger: Ledger | None) -> State:
+def state_of(config: Config, clock: Clock, ledger: Ledger | None = None) -> State:
+    """Where limits, budgets and rests are counted; budgets begin with what the ledger says was spent."""
     said = config.state
     if not said.url:
         state = MemoryState(clock)
@@ -69,13 +70,14 @@ def _state(config: Config, clock: Clock, ledger: Ledger | None) -> State:
     return shared
 
 
-def _store(config: Config, clock: Clock) -> Store:
+def store_of(config: Config, clock: Clock) -> Store:
+    """Where answers are kept."""
     said = config.cache
     if said.store == "disk":
         return DiskCache(Path(said.path).expanduser(), clock, said.max_bytes)
     if said.store == "redis":
         return RedisCache(config.state.url or "", clock)
-    return MemoryCache(clock, said.max_bytes)
+    return MemoryCache(clock, said.max_bytes, said.max_entries)
 
 
 def _seed(state: State, config: Config, ledger: Ledger) -> None:

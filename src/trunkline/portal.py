@@ -22,6 +22,7 @@ from trunkline.asking import NOTHING, Callables, Growing, Messages
 from trunkline.client import AsyncClient, AsyncStream, Configuration, Rendered
 from trunkline.providers.keys import Key
 from trunkline.providers.mock import MockAnswer
+from trunkline.providers.provider import Provider
 from trunkline.runtime import Runtime
 from trunkline.snapshot import Available
 from trunkline.vocabulary.decisions import Decision
@@ -166,8 +167,11 @@ class Client:
         runtime: Runtime | None = None,
         env: Mapping[str, str] | None = None,
         keys: Mapping[str, Key] | None = None,
+        providers: Sequence[Provider] = (),
     ) -> None:
-        self._core = AsyncClient(config, model=model, mock=mock, runtime=runtime, env=env, keys=keys)
+        self._core = AsyncClient(
+            config, model=model, mock=mock, runtime=runtime, env=env, keys=keys, providers=providers
+        )
 
     def with_options(self, *, model: str | None = None, **options: Any) -> Self:
         """This client with other defaults: settings and rules that hold for each of its calls."""
@@ -268,6 +272,10 @@ class Client:
     def models(self) -> list[Available]:
         """What can be called now, and why the rest cannot."""
         return self._core.models()
+
+    def calls_tools(self, model: str | None = None) -> bool:
+        """Whether the first model behind a name calls tools; where nobody knows, it does. Asks nobody."""
+        return self._core.calls_tools(model)
 
     def close(self) -> None:
         """Close the connections; safe to call again. The next call opens them anew."""

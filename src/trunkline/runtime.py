@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from copy import copy
 
 from trunkline.clock import SystemClock
 from trunkline.ledger import Ledger
@@ -62,6 +63,13 @@ class Runtime:
             "litellm": LitellmTransport(),
             **(transports or {}),
         }
+
+    def beside(self, *, state: State | None = None, store: Store | None = None) -> Runtime:
+        """A runtime that shares everything with this one but where its limits are counted, or where its answers are
+        kept."""
+        other = copy(self)
+        other.state, other.store = state or self.state, store or self.store
+        return other
 
     async def close(self) -> None:
         """Close the running loop's connections; safe to call again."""

@@ -21,9 +21,10 @@ from trunkline.vocabulary.buckets import Bucket, Buckets, Claim, Granted
 from trunkline.vocabulary.calls import Answer, Call, Outcome
 from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.messages import said
-from trunkline.vocabulary.requests import Request, Settings
+from trunkline.vocabulary.requests import Request
 from trunkline.vocabulary.routes import Entry, Member, Route, Target
 from trunkline.vocabulary.rules import Rules
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.usage import Usage
 
 PROMPT = "Which way to the station?"

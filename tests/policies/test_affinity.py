@@ -12,8 +12,9 @@ from trunkline.policies.affinity import BOUND, FEW, by_affinity, opening
 from trunkline.policies.standing import Standing
 from trunkline.state.figures import Figures
 from trunkline.vocabulary.messages import said
-from trunkline.vocabulary.requests import EmbeddingRequest, Request, Settings
+from trunkline.vocabulary.requests import EmbeddingRequest, Request
 from trunkline.vocabulary.routes import Member
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Tool
 
 pytestmark = pytest.mark.anyio

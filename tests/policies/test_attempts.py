@@ -303,3 +303,30 @@ async def test_one_call_finds_out_whether_a_rested_target_is_well():
     course.script["a"] = [OK]
     await course.ask(pool)
     assert course.asked[-1] == "a"
+
+
+# --- what a target says itself ----------------------------------------------------------------------------------------
+
+
+async def test_a_target_may_have_retries_of_its_own():
+    course = Course()
+    course.script = {"a": [fails(ServiceError)], "b": [fails(ServiceError)], "c": [fails(ServiceError)]}
+    with pytest.raises(AllTargetsFailed):
+        await course.ask(route(entry(target("a", retries=2)), entry(target("b", retries=0)), entry("c")), retries=1)
+    assert course.asked == ["a", "a", "a", "b", "c", "c"]
+
+
+async def test_a_target_may_have_a_backoff_of_its_own():
+    course = Course()
+    course.script["a"] = [fails(ServiceError), fails(ServiceError), OK]
+    own = Backoff(first=1.0, factor=3.0, jitter=0)
+    await course.ask(route(entry(target("a", retries=2, backoff=own))), retries=0)
+    assert course.clock.slept == [1.0, 3.0]
+
+
+async def test_a_kind_that_does_not_pass_is_tried_again_where_it_has_retries_of_its_own():
+    course = Course()
+    course.script["a"] = [fails(ResourceExhaustedError), OK]
+    own = Backoff(kinds={"ResourceExhaustedError": OfKind(retries=1)})
+    await course.ask(route(entry("a")), retries=3, backoff=own)
+    assert course.asked == ["a", "a"]

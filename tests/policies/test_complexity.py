@@ -8,7 +8,8 @@ from course import Course, entry, route
 from trunkline.policies.complexity import KINDS, complexity
 from trunkline.vocabulary.messages import said
 from trunkline.vocabulary.parts import Image, Source
-from trunkline.vocabulary.requests import EmbeddingRequest, Request, Settings
+from trunkline.vocabulary.requests import EmbeddingRequest, Request
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Reasoning, Tool
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,8 @@ from trunkline.policies.truncate import KEEP, shorter
 from trunkline.vocabulary.errors import ContextWindowError
 from trunkline.vocabulary.messages import Message, said
 from trunkline.vocabulary.parts import Text, ToolCall, ToolResult
-from trunkline.vocabulary.requests import Request, Settings
+from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.settings import Settings
 
 
 def asks(text="question"):

@@ -59,7 +59,8 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Seen
 from trunkline.vocabulary.replies import Choice, Reply
-from trunkline.vocabulary.requests import Request, Settings, Words
+from trunkline.vocabulary.requests import Request, Words
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire import anthropic_messages as dialect

@@ -26,7 +26,8 @@ from trunkline.vocabulary.parts import (
     ToolResult,
 )
 from trunkline.vocabulary.protocols import Seen
-from trunkline.vocabulary.requests import Request, Settings, Words
+from trunkline.vocabulary.requests import Request, Words
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.wire import anthropic_messages as dialect
 

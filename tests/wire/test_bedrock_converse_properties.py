@@ -17,7 +17,8 @@ from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import CacheMark, File, Image, Source, Text, ToolCall, ToolResult
 from trunkline.vocabulary.protocols import Seen
-from trunkline.vocabulary.requests import Request, Settings, Words
+from trunkline.vocabulary.requests import Request, Words
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Reasoning, Tool, ToolChoice
 from trunkline.wire import bedrock_converse as dialect
 from trunkline.wire.grammar.eventstream import event_frame

@@ -14,7 +14,8 @@ from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import File, Image, Opaque, Refusal, Source, Text, Thinking, ToolCall, ToolResult
-from trunkline.vocabulary.requests import Request, Settings, Words
+from trunkline.vocabulary.requests import Request, Words
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.wire import anthropic_messages, gemini, openai_chat
 

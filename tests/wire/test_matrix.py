@@ -20,7 +20,8 @@ from trunkline.vocabulary.parts import (
     ToolCall,
     ToolResult,
 )
-from trunkline.vocabulary.requests import Request, Settings
+from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.wire.grammar.matrix import ROWS
 from trunkline.wire.registry import CHAT

@@ -49,7 +49,8 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Seen
 from trunkline.vocabulary.replies import Choice, Reply
-from trunkline.vocabulary.requests import Request, Settings, Words
+from trunkline.vocabulary.requests import Request, Words
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire import ollama_chat as dialect

@@ -25,7 +25,8 @@ from trunkline.vocabulary.parts import (
     ToolResult,
 )
 from trunkline.vocabulary.protocols import Seen
-from trunkline.vocabulary.requests import Request, Settings, Words
+from trunkline.vocabulary.requests import Request, Words
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.wire import openai_chat as dialect
 

@@ -35,7 +35,8 @@ from trunkline.vocabulary.parts import (
 )
 from trunkline.vocabulary.protocols import Seen
 from trunkline.vocabulary.replies import Choice, Reply
-from trunkline.vocabulary.requests import Request, Settings
+from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import OpaqueTool, Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire import openai_responses as dialect

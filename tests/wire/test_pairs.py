@@ -29,7 +29,8 @@ from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import File, Image, Source, Text, ToolCall, ToolResult
 from trunkline.vocabulary.replies import Choice, Reply
-from trunkline.vocabulary.requests import Request, Settings
+from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.vocabulary.usage import Usage
 from trunkline.wire.registry import CHAT

@@ -24,7 +24,8 @@ from trunkline.vocabulary.facts import Facts, Quirks
 from trunkline.vocabulary.messages import Message, said
 from trunkline.vocabulary.parts import Refusal, Text, Thinking, ToolCall
 from trunkline.vocabulary.replies import Accumulator, Choice, Reply
-from trunkline.vocabulary.requests import Request, Settings
+from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat, Tool, ToolChoice
 from trunkline.wire import (
     anthropic_messages,

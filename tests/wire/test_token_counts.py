@@ -7,7 +7,8 @@ import pytest
 from trunkline.vocabulary.errors import ResponseParseError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import said
-from trunkline.vocabulary.requests import Request, Settings
+from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Tool
 from trunkline.wire import anthropic_tokens, openai_tokens
 

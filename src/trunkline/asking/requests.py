@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
-
-import msgspec
 
 from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.parts import Text
 from trunkline.vocabulary.protocols import Json
-from trunkline.vocabulary.requests import EmbeddingRequest, ModerationRequest, Request, RerankRequest, Settings
+from trunkline.vocabulary.requests import EmbeddingRequest, ModerationRequest, Request, RerankRequest
 from trunkline.vocabulary.rules import Rules
-from trunkline.vocabulary.tools import Reasoning
+from trunkline.vocabulary.settings import settings_from
 
 from .forms import Form
 from .messages import Messages, messages_from
@@ -39,7 +36,7 @@ def request_from(
         tools=made,
         tool_choice=choice_from(tool_choice, made),
         response_format=form.format if form is not None else None,
-        settings=_settings(dict(settings)),
+        settings=settings_from(settings, _BESIDE),
         stream=stream,
         include_usage=stream,
     )
@@ -51,44 +48,8 @@ def _model(model: Any) -> str:
     return model
 
 
-_KNOWN = frozenset(Settings.__struct_fields__)
 _BESIDE = ("model", "system", "tools", "tool_choice", "response_format", *Rules.__struct_fields__)
 """What else a call takes by name."""
-
-
-def _settings(said: Json) -> Settings:
-    dials = {name: value for name, value in said.items() if value is not None}
-    if isinstance(stop := dials.get("stop"), str):
-        dials["stop"] = (stop,)
-    if isinstance(effort := dials.pop("reasoning_effort", None), str):
-        dials["reasoning"] = Reasoning(off=True) if effort == "none" else Reasoning(effort=effort)
-    if (most := dials.pop("max_completion_tokens", None)) is not None:
-        dials["max_tokens"] = most
-    for name in said:
-        if name not in _KNOWN and name not in _OTHER_WORDS:
-            raise _unknown(name)
-    try:
-        return msgspec.convert(dials, Settings)
-    except msgspec.ValidationError as error:
-        what, _, path = str(error).partition(" - at `$.")
-        name = path.rstrip("`")
-        raise InvalidRequestError(f"{name}: {what[:1].lower()}{what[1:]}", param=name) from None
-
-
-_OTHER_WORDS = frozenset({"reasoning_effort", "max_completion_tokens"})
-"""OpenAI's words for settings that have another name here."""
-
-
-def _unknown(name: str) -> InvalidRequestError:
-    if name == "stream":
-        return InvalidRequestError("complete() gives whole answers: use client.stream(…) instead", param=name)
-    close = get_close_matches(name, [*_KNOWN, *_OTHER_WORDS, *_BESIDE], n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    return InvalidRequestError(
-        f"unknown setting '{name}'; there are {', '.join(sorted(_KNOWN))}.{hint} What only a provider knows goes into "
-        "extra_body",
-        param=name,
-    )
 
 
 def rerank_request_from(

@@ -6,13 +6,14 @@ Owns where the words come from and which of them counts. Everything wrong is rep
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from msgspec.structs import replace
 
+from trunkline.providers.provider import Provider
 from trunkline.vocabulary.errors import ConfigurationError
 
 from .file import BAD, ENVIRONMENT, Mistake, Reading
@@ -23,27 +24,32 @@ FILE = "trunkline.yaml"
 """Read from the working directory unless TRUNKLINE_CONFIG or an argument names another."""
 
 
-def load(path: str | Path | None = None, env: Mapping[str, str] | None = None) -> Config:
+def load(
+    path: str | Path | None = None, env: Mapping[str, str] | None = None, providers: Sequence[Provider] = ()
+) -> Config:
     """The configuration: the file (an argument, else TRUNKLINE_CONFIG, else ./trunkline.yaml if it is there), then the
-    environment. Raises ConfigurationError that lists every mistake."""
-    config, mistakes = examine(path, os.environ if env is None else env)
+    environment. `providers` are rows that it may name beside the catalog's. Raises ConfigurationError that lists every
+    mistake."""
+    config, mistakes = examine(path, os.environ if env is None else env, providers)
     if mistakes:
         raise ConfigurationError("\n".join(str(mistake) for mistake in mistakes))
     return config
 
 
-def examine(path: str | Path | None, env: Mapping[str, str]) -> tuple[Config, list[Mistake]]:
+def examine(
+    path: str | Path | None, env: Mapping[str, str], providers: Sequence[Provider] = ()
+) -> tuple[Config, list[Mistake]]:
     """The configuration and every mistake in it: what `trunkline check` prints."""
     found = file_in_use(path, env)
     if found is None:
-        return _understood("", ENVIRONMENT, env, overruled=True)
+        return _understood("", ENVIRONMENT, env, providers, overruled=True)
     try:
         text = found.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         return Config(), [Mistake(str(found), 0, "", "is not UTF-8 text")]
     except OSError as error:
         return Config(), [Mistake(str(found), 0, "", f"cannot be read: {error.strerror}")]
-    return _understood(text, str(found), env, overruled=True)
+    return _understood(text, str(found), env, providers, overruled=True)
 
 
 def file_in_use(path: str | Path | None, env: Mapping[str, str]) -> Path | None:
@@ -54,20 +60,24 @@ def file_in_use(path: str | Path | None, env: Mapping[str, str]) -> Path | None:
     return Path(FILE) if Path(FILE).is_file() else None
 
 
-def parse(text: str, file: str, env: Mapping[str, str]) -> tuple[Config, list[Mistake]]:
+def parse(
+    text: str, file: str, env: Mapping[str, str], providers: Sequence[Provider] = ()
+) -> tuple[Config, list[Mistake]]:
     """Read a file's text, without what the environment overrules. Where there are mistakes, the configuration is what
     could be understood."""
-    return _understood(text, file, env, overruled=False)
+    return _understood(text, file, env, providers, overruled=False)
 
 
-def _understood(text: str, file: str, env: Mapping[str, str], *, overruled: bool) -> tuple[Config, list[Mistake]]:
+def _understood(
+    text: str, file: str, env: Mapping[str, str], providers: Sequence[Provider], *, overruled: bool
+) -> tuple[Config, list[Mistake]]:
     reading = Reading(file, env)
     config = reading.read(text, Config)
     if config is None:
         return Config(), reading.mistakes
     if overruled:
         config = _overruled(config, env, reading)
-    make_sense(config, env, reading)
+    make_sense(config, env, reading, providers)
     return config, reading.mistakes
 
 

@@ -6,7 +6,7 @@ Owns what the shapes cannot say: names that must exist, addresses and keys that 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 
@@ -17,16 +17,18 @@ from trunkline.policies.complexity import KINDS
 from trunkline.providers.catalog import CATALOG, Catalog
 from trunkline.providers.keys import KEYRING, secret
 from trunkline.providers.provider import Provider
+from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.requests import Operation
+from trunkline.vocabulary.settings import settings_from
 
 from .file import Reading, suggestion
 from .naming import Names, address, completed
 from .shapes import LOOPBACK, Config, PriceConfig, ProviderConfig, TargetConfig
 
 
-def make_sense(config: Config, env: Mapping[str, str], reading: Reading) -> None:
+def make_sense(config: Config, env: Mapping[str, str], reading: Reading, providers: Sequence[Provider] = ()) -> None:
     """What the shapes cannot say: names that must exist, addresses and keys that must be there."""
-    catalog = catalog_of(config, reading.wrong)
+    catalog = catalog_of(config, reading.wrong, providers)
     names = names_of(config, catalog, book_of(config))
     for name, provider in config.providers.items():
         _check_headers_and_key(f"providers.{name}", provider, reading)
@@ -36,6 +38,7 @@ def make_sense(config: Config, env: Mapping[str, str], reading: Reading) -> None
         with reading.complaining(f"{path}.model"):
             row = catalog[names.split(target.model)[0]]
             _check_options(path, target.options, row, reading.wrong)
+            _check_settings(path, target, reading)
             with reading.complaining(f"{path}.base_url"):
                 address(row, env, target.base_url)
     for model, answers in config.mock.items():
@@ -74,6 +77,13 @@ def _check_options(path: str, options: Mapping[str, str], row: Provider, wrong: 
         if option not in known:
             hint = suggestion(option, sorted(known)) if known else "; it takes none"
             wrong(f"{path}.options.{option}", f"{row.name} has no option '{option}'{hint}")
+
+
+def _check_settings(path: str, target: TargetConfig, reading: Reading) -> None:
+    try:
+        settings_from(target.settings)
+    except InvalidRequestError as error:
+        reading.wrong(f"{path}.settings", error.message)
 
 
 def _check_prices(config: Config, names: Names, reading: Reading) -> None:
@@ -164,21 +174,21 @@ Wrong = Callable[[str, str], None]
 """Takes a path, and what is wrong there."""
 
 
-def catalog_of(config: Config, wrong: Wrong = lambda path, message: None) -> Catalog:
-    """The catalog with the configuration's changes and additions."""
-    rows = CATALOG
+def catalog_of(config: Config, wrong: Wrong = lambda path, message: None, rows: Sequence[Provider] = ()) -> Catalog:
+    """The catalog with more `rows`, and the configuration's changes and additions."""
+    catalog = CATALOG.with_rows(*rows) if rows else CATALOG
     for name, entry in config.providers.items():
         like = entry.like or name
-        if like in rows:
-            _check_options(f"providers.{name}", entry.options, rows[like], wrong)
-            rows = rows.with_rows(_row(name, entry, rows[like]))
+        if like in catalog:
+            _check_options(f"providers.{name}", entry.options, catalog[like], wrong)
+            catalog = catalog.with_rows(_row(name, entry, catalog[like]))
         elif entry.like is not None:
-            wrong(f"providers.{name}.like", f"unknown provider '{like}'{suggestion(like, rows.names())}")
+            wrong(f"providers.{name}.like", f"unknown provider '{like}'{suggestion(like, catalog.names())}")
         else:
-            close = get_close_matches(name, rows.names(), n=1)
+            close = get_close_matches(name, catalog.names(), n=1)
             hint = f"did you mean '{close[0]}'?" if close else "a new provider needs 'like: openai-compatible'"
             wrong(f"providers.{name}", f"unknown provider '{name}', {hint}")
-    return rows
+    return catalog
 
 
 def _row(name: str, entry: ProviderConfig, row: Provider) -> Provider:

@@ -56,6 +56,15 @@ class PayerConfig(LimitsConfig, frozen=True, kw_only=True):
     owner: Annotated[str | None, Meta(description="Whom he belongs to: a name of `owners`.")] = None
 
 
+class ConnectionsConfig(_Section, frozen=True):
+    """Connections that a target does not share with others."""
+
+    most: Annotated[Count | None, Meta(description="How many at a time: further requests wait for one.")] = None
+    kept: Annotated[
+        CountFromZero | None, Meta(description="How many are kept when they are idle; 0: each is used once.")
+    ] = None
+
+
 class TargetConfig(LimitsConfig, frozen=True, kw_only=True):
     """A name that callers may ask for, and what stands behind it."""
 
@@ -72,6 +81,18 @@ class TargetConfig(LimitsConfig, frozen=True, kw_only=True):
     ] = []
     tags: Annotated[list[str], Meta(description="It serves only calls that carry one of these.")] = []
     adaptive: Annotated[bool, Meta(description="How many calls it bears at once is learned from its refusals.")] = False
+    settings: Annotated[
+        dict[str, Any],
+        Meta(description="`temperature`, `max_tokens` …: what its requests say where the call does not."),
+    ] = {}
+    retries: Annotated[
+        CountFromZero | None, Meta(description="How often a call may ask it again, beside the call's own count.")
+    ] = None
+    timeouts: Annotated[Timeouts | None, Meta(description="Seconds for the parts of its attempts.")] = None
+    backoff: Annotated[Backoff | None, Meta(description="How long to wait before it is asked again.")] = None
+    connections: Annotated[
+        ConnectionsConfig | None, Meta(description="Its own connections; else it shares everyone's.")
+    ] = None
 
 
 Strategy = Literal[
@@ -147,6 +168,7 @@ class CacheConfig(_Section, frozen=True):
     path: Annotated[str, Meta(description="The file of `disk`.")] = "trunkline-cache.db"
     seconds: Annotated[Seconds, Meta(description="For how long.")] = 3600.0
     max_bytes: Annotated[Count, Meta(description="How much of `memory` or `disk` it may take.")] = 64 * 2**20
+    max_entries: Annotated[Count | None, Meta(description="How many answers `memory` keeps at the most.")] = None
     scope: Annotated[Scope, Meta(description="Who shares answers.")] = "payer"
     similar: Annotated[
         Threshold | None,

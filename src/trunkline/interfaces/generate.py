@@ -21,7 +21,7 @@ from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError,
 from trunkline.vocabulary.replies import Reply
 
 from .faults import row_of
-from .line import FOREVER, Once, chain, line, named, on_reload, placed
+from .line import FOREVER, Once, chain, line, manner, named, on_reload, placed
 
 logger = logging.getLogger("trunkline.interfaces.generate")
 
@@ -149,7 +149,7 @@ class LLMInterface:
         if not targets:
             raise ConfigurationError("the fallback has nobody to ask: set PRIMARY_MODEL, or a provider's key")
         shared = {name: {**target, "buckets": [self._slots]} if target else {} for name, target in targets.items()}
-        said = chain(shared, retries=self.max_retries, timeout=self.timeout, first=1.0)
+        said = chain(shared, manner(retries=self.max_retries, timeout=self.timeout, first=1.0))
         said["buckets"] = {self._slots: {"concurrency": self.max_concurrent_requests}}
         said["queue"] = {"length": MOST_WAITING, "seconds": FOREVER}
         return line().client(said, self._said.env)

@@ -7,7 +7,7 @@ words. The environment is read at the first use and by `reload`, never at import
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -15,8 +15,9 @@ from msgspec.structs import replace
 
 from trunkline.client import AsyncClient
 from trunkline.config import Config, book_of, catalog_of, load
-from trunkline.opening import opened
+from trunkline.opening import opened, state_of, store_of
 from trunkline.portal import Client
+from trunkline.providers.provider import Provider
 from trunkline.runtime import Runtime
 from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError, CutOff
 
@@ -34,10 +35,16 @@ class Line:
         self.book = book_of(self.config)
 
     def client(
-        self, said: Mapping[str, Any], env: Mapping[str, str] | None = None, *, kind: type[T] = AsyncClient
+        self,
+        said: Mapping[str, Any],
+        env: Mapping[str, str] | None = None,
+        *,
+        providers: Sequence[Provider] = (),
+        kind: type[T] = AsyncClient,
     ) -> T:
-        """A client with what is `said`, as in a configuration file, beside what the machine's says. Raises
-        ConfigurationError where it makes no sense."""
+        """A client with what is `said`, as in a configuration file, beside what the machine's says, and with rows of
+        its own. Where `state` is said, its limits are counted there; where it says more of `cache` than that there is
+        one, its answers are kept apart. Raises ConfigurationError where it makes no sense."""
         try:
             own = msgspec.convert(said, Config)
         except msgspec.ValidationError as error:
@@ -56,7 +63,12 @@ class Line:
             owners=machine.owners,
             unpriced=machine.unpriced,
         )
-        return kind(whole, env=env, runtime=self.runtime)
+        clock = self.runtime.clock
+        runtime = self.runtime.beside(
+            state=state_of(own, clock) if "state" in said else None,
+            store=store_of(own, clock) if {*said.get("cache", ())} - {"always"} else None,
+        )
+        return kind(whole, env=env, runtime=runtime, providers=providers)
 
 
 class Once(Generic[One]):
@@ -108,19 +120,28 @@ FOREVER = 86_400.0
 """Seconds: a call has no deadline of its own, its attempts have."""
 
 
-def chain(targets: Mapping[str, Mapping[str, Any]], *, retries: int, timeout: float, first: float) -> dict[str, Any]:
-    """What a configuration says of targets that are tried in order; nothing is said of those that are `named`.
-    `timeout` is that of an attempt, `first` the seconds before the first retry, after any failure: the engine's own
-    backoff asks a broken network again at once."""
+def manner(
+    *, retries: int, timeout: float, first: float, kinds: Mapping[str, Any] | None = None, **backoff: Any
+) -> dict[str, Any]:
+    """How a target is asked, as a configuration says it. `timeout` is that of an attempt; `first` the seconds before
+    the first retry, after any failure: the engine's own backoff asks a broken network again at once."""
     network = {kind: {"first": first} for kind in (APIConnectionError.kind, CutOff.kind)}
+    return {
+        "retries": retries,
+        "timeouts": {"first_content": timeout, "idle": timeout},
+        "backoff": {"first": first, **backoff, "kinds": {**network, **(kinds or {})}},
+    }
+
+
+def chain(targets: Mapping[str, Mapping[str, Any]], manner: Mapping[str, Any]) -> dict[str, Any]:
+    """What a configuration says of targets that are tried in order; nothing is said of those that are `named`. The
+    `manner` is that of each which has none of its own."""
     return {
         "model": CHAIN,
         "targets": {name: target for name, target in targets.items() if target},
         "routes": {CHAIN: {"targets": [*targets][:1], "strategy": "ordered", "fallbacks": [*targets][1:]}},
         "timeout": FOREVER,
-        "timeouts": {"first_content": timeout, "idle": timeout},
-        "retries": retries,
-        "backoff": {"first": first, "kinds": network},
+        **manner,
     }
 
 

@@ -30,7 +30,7 @@ from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import EmbeddingReply, Reply
 
 from .faults import told_as
-from .line import CHAIN, chain, line, named, placed
+from .line import CHAIN, chain, line, manner, named, placed
 
 USUAL_MODEL = "gpt-3.5-turbo"
 USUAL_EMBEDDING_MODEL = "text-embedding-ada-002"
@@ -234,7 +234,7 @@ class LiteLLMClient:
                 provider, bare = placed(name)
                 given = {"api_key": config.api_key, "base_url": config.base_url} if provider == home else {}
                 targets[name] = {} if named(name) else {"model": f"{provider}/{bare}", **given}
-            said = chain(targets, retries=config.max_retries, timeout=config.timeout, first=0.5)
+            said = chain(targets, manner(retries=config.max_retries, timeout=config.timeout, first=0.5))
             said["cache"] = {"always": config.cache}
             self._clients[key] = line().client(said, kind=Client)
         return self._clients[key]

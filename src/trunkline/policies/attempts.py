@@ -270,7 +270,7 @@ class _Course:
         self._waiting = 0.0
         call.attempts.append(attempt)
         if tried.failures and tried.failures[target.name]:
-            tried.left -= 1
+            tried.ask_again(target)
             storm.retried(standing.figures, self._clock.now())
         books = Books(self._means, attempt, standing, granted, self._totals, self._choice)
         try:
@@ -315,8 +315,9 @@ class _Course:
         tried = choice.tried
         tried.note(error, target)
         route = choice.route if error.kind not in self._chained else _without_chains(choice.route)
-        judged = verdict(error, target, tried, route, self._call.rules.backoff or BACKOFF, self._clock.now())
-        if isinstance(error, ContextWindowError) and not isinstance(judged, NextEntry) and self._shorten():
+        backoff = target.backoff or self._call.rules.backoff or BACKOFF
+        judged = verdict(error, target, tried, route, backoff, self._clock.now())
+        if isinstance(error, ContextWindowError) and not isinstance(judged, NextEntry) and self._shorten(target):
             judged = Again(0.0)
         match judged:
             case Again(after):
@@ -341,9 +342,11 @@ class _Course:
                 if member.target.model == model:
                     self._choice.tried.out[member.target.name] = self._choice.why[member.target.name] = why
 
-    def _shorten(self) -> bool:
+    def _shorten(self, target: Target) -> bool:
         """Leave the oldest turns out, where that is asked for and there are some."""
-        if not self._call.rules.truncate or self._call.operation != "chat" or self._choice.tried.left <= 0:
+        if not self._call.rules.truncate or self._call.operation != "chat":
+            return False
+        if not self._choice.tried.may_ask_again(target):
             return False
         request = shorter(self._call.request)
         if request is None:

@@ -212,4 +212,5 @@ def _identity(call: Call) -> list[Any]:
     targets = [member.target for entry in call.route.entries for member in entry.members]
     decisive = {tag for target in targets for tag in target.tags}
     tags = sorted(tag for tag in call.rules.tags if tag in decisive or tag.startswith(TAG))
-    return [tags, [[target.name, target.provider, target.model, target.base_url] for target in targets]]
+    said = [[target.name, target.provider, target.model, target.base_url, target.settings] for target in targets]
+    return [tags, said]

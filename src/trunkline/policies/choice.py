@@ -155,7 +155,7 @@ class Choice:
         tried = self.tried
         if target.name in tried.out:
             return True
-        return bool(tried.failures[target.name]) and (tried.left <= 0 or self._is_storming(target))
+        return bool(tried.failures[target.name]) and (not tried.may_ask_again(target) or self._is_storming(target))
 
     def _bound(self, members: Sequence[Member], pin: Pin) -> list[Member]:
         """Those who can make sense of what the call refers to."""

@@ -22,15 +22,16 @@ ONCE = (ResponseParseError,)
 def delay_before_retry(error: TrunklineError, failed: int, backoff: Backoff = Backoff()) -> float | None:  # noqa: B008
     """Seconds to wait before a target is asked again after its `failed`-th failure in this call (1 is the first).
 
-    None: not here again, because the error is not transient, or because the provider asks for a longer wait than the
-    backoff's cap. What a provider asks for is honoured to the letter. Whether there is time and whether retries are
-    left is the caller's to know.
+    None: not here again, because the error is not transient and nobody gives its kind retries of its own, or because
+    the provider asks for a longer wait than the backoff's cap. What a provider asks for is honoured to the letter.
+    Whether there is time and whether retries are left is the caller's to know.
     """
-    if not error.transient or (failed > 1 and isinstance(error, ONCE)):
+    own = backoff.kinds.get(error.kind, _AS_ALWAYS)
+    if not (error.transient or own.retries) or (failed > 1 and isinstance(error, ONCE) and not own.retries):
         return None
     if error.retry_after is not None:
         return error.retry_after if error.retry_after <= backoff.longest else None
-    first = backoff.kinds.get(error.kind, _AS_ALWAYS).first
+    first = own.first
     if first is None:
         if failed == 1 and isinstance(error, AT_ONCE):
             return 0.0

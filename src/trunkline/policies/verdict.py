@@ -40,6 +40,15 @@ class Tried:
         self.out: dict[str, str] = {}
         """Targets that are not asked again in this call, and why."""
 
+    def may_ask_again(self, target: Target) -> bool:
+        """Whether there is a retry left for a target that has failed."""
+        return self.left > 0 if target.retries is None else self.failures[target.name] <= target.retries
+
+    def ask_again(self, target: Target) -> None:
+        """A retry is used."""
+        if target.retries is None:
+            self.left -= 1
+
     def note(self, error: TrunklineError, target: Target) -> None:
         """A target failed."""
         self.causes.append(error)

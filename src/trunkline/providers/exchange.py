@@ -29,6 +29,7 @@ from trunkline.vocabulary.protocols import Dialect, Receiving, Seen, Sending, St
 from trunkline.vocabulary.replies import AnyReply, EmbeddingReply, Loss, Reply
 from trunkline.vocabulary.routes import Target
 from trunkline.vocabulary.secret import Secret
+from trunkline.vocabulary.settings import with_defaults
 from trunkline.vocabulary.tools import ResponseFormat
 from trunkline.vocabulary.usage import Cost, Usage
 from trunkline.wire.grammar import structured
@@ -75,7 +76,8 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
     reading = unheld = None
     passes = False
     adds_a_prompt = quirks.system is not None and call.operation == "chat"  # which is written where messages are read
-    if words is not None and words.dialect == dialect.name and not adds_a_prompt:
+    edited = adds_a_prompt or call.target.settings is not None
+    if words is not None and words.dialect == dialect.name and not edited:
         passes = True
         written = dialect.words_to_wire(words, facts)
     else:
@@ -84,7 +86,7 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
         raise _unsupported(written.loss, call.target)
     own = dict(words.headers) if words is not None and passes else {}  # headers of the dialect that both speak
     body = {**_moved(own, provider), **written.body, **call.rules.extra_body}
-    timeouts, sent = call.rules.timeouts, msgspec.json.encode(body)
+    timeouts, sent = call.timeouts, msgspec.json.encode(body)
     sending = Sending(
         "POST",
         provider.url(call.target, dialect, stream=call.stream),
@@ -92,6 +94,7 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
         sent,
         quirks.keep_alive,
         timeouts.connect if timeouts is not None else None,
+        call.target.connections,
     )
     wrapped = provider.wraps_streams and call.stream
     return Spoken(sending, dialect, passes, reading, unheld, written.loss, provider.signer, wrapped)
@@ -102,6 +105,8 @@ def _told(call: Call, dialect: Dialect, facts: Facts) -> tuple[Written, Reading 
     request: Any = call.request
     if call.operation != "chat":
         return dialect.request_to_wire(request, facts), None, None
+    if (usual := call.target.settings) is not None:
+        request = replace(request, settings=with_defaults(request.settings, usual))
     if facts.quirks.tools_by_schema and request.tools:
         emulation = tools_by_schema(request, facts)
     else:
@@ -195,7 +200,9 @@ def exchange(
                 secret = current if isinstance(current, Secret) else await _awaited(current, call, clock)
                 sending = provider.auth(sending, secret)
             conversation = Conversation(call, spoken, secret, price_of, clock)
-            return await conversation.hold(transports[provider.transport], sending)
+            transport = provider.transport
+            carrier = transports[transport] if isinstance(transport, str) else transport
+            return await conversation.hold(carrier, sending)
         except TrunklineError as error:
             signed(error, call.target, secret)
             error.sent = error.sent and conversation is not None
@@ -239,7 +246,7 @@ class Conversation:
 
     async def hold(self, transport: Transport, sending: Sending) -> Answer:
         """Send, and read what comes back: all of it, or up to the first content of a stream."""
-        deadline, timeouts = self.call.deadline, self.call.rules.timeouts
+        deadline, timeouts = self.call.deadline, self.call.timeouts
         first = None
         if timeouts is not None and timeouts.first_content is not None:
             first = self.clock.now() + timeouts.first_content
@@ -329,7 +336,7 @@ class Conversation:
             receiving,
             self.clock,
             self.call.deadline,
-            self.call.rules.timeouts,
+            self.call.timeouts,
             lambda error: signed(error, target, secret),
         )
 

@@ -19,6 +19,8 @@ from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError
 from trunkline.vocabulary.protocols import Json, Receiving, Sending
 from trunkline.wire.grammar.sse import frame
 
+from .made import Made
+
 INSTALL = "pip install 'trunkline[litellm]'"
 
 
@@ -47,7 +49,7 @@ class LitellmTransport:
             return refused
         if body.get("stream"):
             return _Streaming(answer)
-        return _Whole(200, msgspec.json.encode(answer.model_dump()))
+        return Made(200, msgspec.json.encode(answer.model_dump()))
 
     async def close(self) -> None:
         """Its connections are the package's own."""
@@ -60,7 +62,7 @@ def _package() -> ModuleType:
         raise ConfigurationError(f"the provider litellm needs a package: {INSTALL}") from None
 
 
-def _refused(error: Exception) -> _Whole | None:
+def _refused(error: Exception) -> Made | None:
     """The package's errors carry the status of the provider's, and the response with its headers; any other is a
     mistake, and not hidden."""
     status = getattr(error, "status_code", None)
@@ -69,26 +71,7 @@ def _refused(error: Exception) -> _Whole | None:
     said = {"message": str(getattr(error, "message", error)), "type": type(error).__name__}
     headers: Any = getattr(getattr(error, "response", None), "headers", None)
     told = {str(name).lower(): str(value) for name, value in headers.items()} if headers else {}
-    return _Whole(status, msgspec.json.encode({"error": said}), told)
-
-
-class _Whole:
-    """An answer that is all there."""
-
-    def __init__(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        self.status = status
-        self.headers: Mapping[str, str] = {**(headers or {}), "content-type": "application/json"}
-        self._body: bytes | None = body
-
-    async def read(self) -> bytes:
-        return self._body or b""
-
-    async def more(self) -> bytes | None:
-        body, self._body = self._body, None
-        return body
-
-    def release(self) -> None:
-        """Nothing is open."""
+    return Made(status, msgspec.json.encode({"error": said}), told)
 
 
 class _Streaming:

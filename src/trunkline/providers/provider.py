@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError
 from trunkline.vocabulary.facts import Quirks
-from trunkline.vocabulary.protocols import Dialect, StreamingDialect
+from trunkline.vocabulary.protocols import Dialect, StreamingDialect, Transport
 from trunkline.vocabulary.requests import Operation
 from trunkline.vocabulary.routes import Target
 from trunkline.vocabulary.secret import Credential
@@ -64,7 +64,8 @@ class Provider(Struct, frozen=True):
     """Defaults of the options that `paths` and `headers` need."""
     option_env: Mapping[str, str] = {}
     """Option: the environment variable that sets it."""
-    transport: TransportName = "http"
+    transport: TransportName | Transport = "http"
+    """What carries its requests: one of the runtime's by name, or one of its own."""
     own_models: Mapping[Operation, str] = {}
     """The model that the bare provider's name stands for, by operation."""
     missing: Callable[[], str | None] | None = None

@@ -7,8 +7,9 @@ The environment is read here, once, when the snapshot is made.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from msgspec import Struct
 
@@ -26,13 +27,27 @@ from trunkline.vocabulary.calls import Call
 from trunkline.vocabulary.errors import ConfigurationError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.requests import Operation
-from trunkline.vocabulary.routes import Route, Target
+from trunkline.vocabulary.routes import Connections, Route, Target
 from trunkline.vocabulary.rules import Rules
 from trunkline.vocabulary.secret import Credential, Secret
+from trunkline.vocabulary.settings import settings_from
 from trunkline.vocabulary.usage import Cost, Usage
 
 from .buckets import Payers, buckets_of
 from .routes import Routes
+
+
+def _manner(name: str, said: TargetConfig) -> dict[str, Any]:
+    """How a target is asked, where it says so itself."""
+    own = said.connections
+    return {
+        "settings": settings_from(said.settings) if said.settings else None,
+        "connections": Connections(name, own.most, own.kept) if own is not None else None,
+        "retries": said.retries,
+        "timeouts": said.timeouts,
+        "backoff": said.backoff,
+    }
+
 
 _REMEMBERED = 10_000
 """Names whose targets are kept: callers may send any name, memory stays bounded."""
@@ -53,10 +68,14 @@ class Snapshot:
     """What stands behind every name. Made from a configuration and the environment of that moment."""
 
     def __init__(
-        self, config: Config, env: Mapping[str, str] | None = None, keys: Mapping[str, Key] | None = None
+        self,
+        config: Config,
+        env: Mapping[str, str] | None = None,
+        keys: Mapping[str, Key] | None = None,
+        providers: Sequence[Provider] = (),
     ) -> None:
         self.config = config
-        self.catalog: Catalog = catalog_of(config)
+        self.catalog: Catalog = catalog_of(config, rows=providers)
         self.book = book_of(config)
         self.names = names_of(config, self.catalog, self.book)
         self.rules = Rules(
@@ -117,6 +136,7 @@ class Snapshot:
             buckets=self._buckets(named.name, said),
             tags=frozenset(said.tags) if said is not None else frozenset(),
             adaptive=said is not None and said.adaptive,
+            **(_manner(named.name, said) if said is not None else {}),
         )
 
     def _buckets(self, name: str, said: TargetConfig | None) -> Buckets:

@@ -41,9 +41,10 @@ TURNS = 10
 class MemoryCache:
     """A cache of this process, which forgets what was not asked for the longest."""
 
-    def __init__(self, clock: Clock, max_bytes: int) -> None:
+    def __init__(self, clock: Clock, max_bytes: int, max_entries: int | None = None) -> None:
         self._clock = clock
         self._most = max_bytes
+        self._most_entries = max_entries
         self._lock = threading.Lock()
         self._entries: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
         self.bytes = 0
@@ -72,7 +73,7 @@ class MemoryCache:
                 return
             self._entries[key] = value, self._clock.now() + seconds
             self.bytes += _size(key, value)
-            while self.bytes > self._most:
+            while self.bytes > self._most or len(self._entries) > (self._most_entries or len(self._entries)):
                 self._drop(next(iter(self._entries)))
 
     def _drop(self, key: str) -> None:

@@ -21,7 +21,7 @@ from .events import Event
 from .replies import AnyReply, Loss
 from .requests import AnyRequest, Operation, Words
 from .routes import Route, Target
-from .rules import Rules
+from .rules import Rules, Timeouts
 from .tools import ResponseFormat
 from .usage import Cost, Usage
 
@@ -131,6 +131,11 @@ class Call:
             )
         decision.attempts = self.attempts
         return decision
+
+    @property
+    def timeouts(self) -> Timeouts | None:
+        """Those of the current attempt."""
+        return self.target.timeouts or self.rules.timeouts
 
     def asking(self, request: AnyRequest) -> Call:
         """The same call, with the same attempts and deadline, that asks something else."""

@@ -16,6 +16,7 @@ from .events import Event
 from .facts import Facts
 from .replies import Loss
 from .requests import Operation, Request, Words
+from .routes import Connections
 from .usage import Usage
 
 Json = dict[str, Any]
@@ -213,6 +214,8 @@ class Sending(Struct, frozen=True):
     keep_alive: bool = True
     connect: float | None = None
     """Seconds until a connection must stand; None: the transport's own."""
+    connections: Connections | None = None
+    """Over which connections; None: those that everyone shares."""
 
 
 class Receiving(Protocol):

@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Raw, Struct, field
 
 from .messages import Message
 from .parts import AnyPart, Extra
-from .tools import AnyTool, Reasoning, ResponseFormat, ToolChoice
+from .settings import Settings
+from .tools import AnyTool, ResponseFormat, ToolChoice
 
 Operation = Literal["chat", "embeddings", "rerank", "moderations", "tokens"]
 """What is asked for. A dialect speaks exactly one; `tokens` counts those of a chat request."""
-
-
-class Settings(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """The dials of a chat request. None means: not said, the provider's default applies."""
-
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    stop: tuple[str, ...] | None = None
-    seed: int | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
-    n: int | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-    logit_bias: dict[str, float] | None = None
-    user: str | None = None
-    metadata: dict[str, Any] | None = None
-    service_tier: str | None = None
-    parallel_tool_calls: bool | None = None
-    reasoning: Reasoning | None = None
-    verbosity: str | None = None
-    store: bool | None = None
-    modalities: tuple[str, ...] | None = None
-    """The forms in which to answer (`text`, `audio`, `image`)."""
-    prompt_cache_key: str | None = None
-    """Requests with the same key are sent to where their prompt is cached."""
-    safety_identifier: str | None = None
-    """The end user, for the provider's abuse checks."""
 
 
 class Request(Struct, frozen=True, omit_defaults=True, kw_only=True):

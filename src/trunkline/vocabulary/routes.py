@@ -15,7 +15,20 @@ from typing import Any
 from msgspec import Struct
 
 from .buckets import NO_BUCKETS, Buckets, nanos
+from .rules import Backoff, Timeouts
 from .secret import Credential, Secret
+from .settings import Settings
+
+
+class Connections(Struct, frozen=True):
+    """Connections that nobody else uses."""
+
+    owner: str
+    """The target whose they are."""
+    most: int | None = None
+    """How many there may be at a time: further requests wait for one. None: as many as there are requests."""
+    kept: int | None = None
+    """How many are kept for the next request when they are idle; None: all."""
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -38,6 +51,16 @@ class Target(Struct, frozen=True, kw_only=True):
     """Where it has some: it serves only calls that carry one of them."""
     adaptive: bool = False
     """How many attempts it bears at once is learned from its refusals."""
+    settings: Settings | None = None
+    """Dials of its requests, where the call does not say."""
+    connections: Connections | None = None
+    """Its own; None: those that everyone shares."""
+    retries: int | None = None
+    """How often a call may ask it again, beside the call's own count; None: out of that count."""
+    timeouts: Timeouts | None = None
+    """Those of its attempts, instead of the call's."""
+    backoff: Backoff | None = None
+    """Instead of the call's."""
 
 
 class Member(Struct, frozen=True):

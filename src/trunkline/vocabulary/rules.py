@@ -23,7 +23,10 @@ _Share = Annotated[float, Meta(ge=0, le=1, extra={"words": "a share from 0 to 1"
 class OfKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is different for one kind of error. None: as for all kinds."""
 
-    retries: Annotated[_Count | None, Meta(description="How many of a call's retries it may use.")] = None
+    retries: Annotated[
+        _Count | None,
+        Meta(description="How many of a call's retries it may use, even if it is of those that do not pass."),
+    ] = None
     first: Annotated[_SecondsFromZero | None, Meta(description="Seconds before the first retry.")] = None
 
 

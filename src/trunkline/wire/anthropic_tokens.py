@@ -14,7 +14,8 @@ from trunkline.vocabulary.errors import ResponseParseError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.protocols import How, Json, Written
 from trunkline.vocabulary.replies import TokenCount
-from trunkline.vocabulary.requests import Operation, Request, Settings
+from trunkline.vocabulary.requests import Operation, Request
+from trunkline.vocabulary.settings import Settings
 
 from . import anthropic_messages
 from .anthropic_messages import error_from_wire, error_to_wire, words_to_wire

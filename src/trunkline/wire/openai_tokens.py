@@ -15,7 +15,8 @@ from trunkline.vocabulary.errors import ResponseParseError
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.protocols import How, Json, Written
 from trunkline.vocabulary.replies import TokenCount
-from trunkline.vocabulary.requests import Operation, Request, Settings
+from trunkline.vocabulary.requests import Operation, Request
+from trunkline.vocabulary.settings import Settings
 
 from . import openai_responses
 from .grammar.fields import unread

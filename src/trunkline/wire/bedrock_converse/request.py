@@ -17,7 +17,8 @@ from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.protocols import Json, Written
 from trunkline.vocabulary.replies import Loss
-from trunkline.vocabulary.requests import Request, Settings
+from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.tools import Reasoning, ResponseFormat
 from trunkline.wire.grammar import fields, matrix
 from trunkline.wire.grammar.crossing import INSTRUCTIONS, at_home

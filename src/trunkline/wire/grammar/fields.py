@@ -20,7 +20,8 @@ from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.parts import CacheMark, ToolCall
 from trunkline.vocabulary.protocols import Json, Seen, Written
 from trunkline.vocabulary.replies import Loss
-from trunkline.vocabulary.requests import Settings, Words
+from trunkline.vocabulary.requests import Words
+from trunkline.vocabulary.settings import Settings
 
 
 class Field(Struct, frozen=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from trunkline.vocabulary.protocols import How
-from trunkline.vocabulary.requests import Settings
+from trunkline.vocabulary.settings import Settings
 
 from .fields import Field
 
