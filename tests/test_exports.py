@@ -5,6 +5,7 @@ import trunkline
 PUBLIC = [
     "APIConnectionError",
     "APITimeoutError",
+    "Agent",
     "AllTargetsFailed",
     "AsyncClient",
     "AsyncStream",

@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trunkline.agent import Agent
     from trunkline.asking import audio, file, image
     from trunkline.client import AsyncClient, AsyncStream, Rendered
     from trunkline.config import Config
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "trunkline.agent": "Agent",
     "trunkline.asking": "audio file image",
     "trunkline.client": "AsyncClient AsyncStream Rendered",
     "trunkline.config": "Config",
