@@ -76,7 +76,7 @@ def store_of(config: Config, clock: Clock) -> Store:
     if said.store == "disk":
         return DiskCache(Path(said.path).expanduser(), clock, said.max_bytes)
     if said.store == "redis":
-        return RedisCache(config.state.url or "", clock)
+        return RedisCache(config.state.url or "", clock, meanwhile=MemoryCache(clock, said.max_bytes, said.max_entries))
     return MemoryCache(clock, said.max_bytes, said.max_entries)
 
 

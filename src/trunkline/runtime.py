@@ -21,6 +21,7 @@ from trunkline.state.figures import Board
 from trunkline.state.lines import Lines
 from trunkline.state.memory import MemoryState
 from trunkline.telemetry.log import log_sink
+from trunkline.telemetry.metrics import Metrics
 from trunkline.vocabulary.buckets import State
 from trunkline.vocabulary.calls import Clock, Sink
 from trunkline.vocabulary.protocols import Transport
@@ -46,7 +47,9 @@ class Runtime:
         self.clock: Clock = clock or SystemClock()
         self.ledger = ledger
         """Where every call is written down; None: nowhere."""
-        self.sinks = (*((ledger,) if ledger is not None else ()), *sinks)
+        self.metrics = Metrics()
+        """What has been counted of every call."""
+        self.sinks = (*((ledger,) if ledger is not None else ()), self.metrics, *sinks)
         self.state: State = state or MemoryState(self.clock)
         """What attempts share: with the other processes, where it is Redis."""
         self.store: Store = store or MemoryCache(self.clock, CACHE_BYTES)

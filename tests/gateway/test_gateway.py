@@ -108,6 +108,16 @@ def test_paths_and_methods_that_are_not_there(gateway):
     assert call(gateway, "GET", "/v1/models/nothing", None)[0] == 404
 
 
+def test_metrics_are_a_page_for_prometheus(gateway):
+    call(gateway)
+    status, headers, body = call(gateway, "GET", "/metrics", None)
+    assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    counted = 'trunkline_attempts_total{provider="openai",target="openai/gpt-4o-mini",outcome="finished"} '
+    assert any(line.startswith(counted) for line in body.decode().splitlines())
+    assert call(gateway, "POST", "/metrics")[0] == 405
+    assert call(gateway, "GET", "/metrics", None, host="evil.example")[0] == 403
+
+
 def test_health(gateway):
     assert call(gateway, "GET", "/health/live", None)[0] == 200
     assert call(gateway, "GET", "/health/ready", None)[0] == 200

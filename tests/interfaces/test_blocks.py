@@ -7,9 +7,10 @@ import inspect
 import pytest
 from documents import FOLDER, blocks
 
-from samples import chat, chunks
+from samples import chat, chunks, message
+from trunkline.interfaces.line import line
 from trunkline.interfaces.litellm_client import LiteLLMClient, LiteLLMConfig
-from trunkline.testing import FakeUpstream, reply, stream
+from trunkline.testing import FakeClock, FakeUpstream, reply, stream
 
 pytestmark = [
     pytest.mark.skipif(not FOLDER.is_dir(), reason=f"the documents are not at {FOLDER}: SEEDS names their folder"),
@@ -89,7 +90,135 @@ def test_the_configurations_of_litellm_client(machine, tmp_path):
         model="gpt-4", api_key="sk-own", timeout=60, max_retries=3, fallback_models=models, cache=True
     )
     assert LiteLLMClient().config == whole
-    for line in environment.split():
-        name, _, value = line.partition("=")
+    for said in environment.split():
+        name, _, value = said.partition("=")
         machine.setenv(name, value)
     assert LiteLLMConfig.from_env() == LiteLLMConfig(model="gpt-4", timeout=60, fallback_models=models)
+
+
+MANAGER = """
+import asyncio, logging, os, time
+from typing import Any, Dict, List
+from trunkline.interfaces.manager import *
+from trunkline.interfaces.manager import LLMManager, LLMProvider
+
+logger = logging.getLogger("example")
+your_tools = lambda: None
+your_tools.__name__ = "your_tools"
+llm_manager = LLMManager()
+for name in ("openai", "claude-opus", "claude-sonnet", "claude-haiku"):
+    kind = "openai" if name == "openai" else "anthropic"
+    llm_manager.add_provider(name, kind, {"api_key": "sk-own", "model": name})
+agent = ReactAgent(name="SmartAgent", llm_manager=llm_manager)
+openai_provider = llm_manager.get_provider("openai")
+"""
+"""What the examples of the manager take for granted: their imports, and what the examples before them made."""
+
+
+@pytest.fixture
+async def clouds(machine, closing):
+    """OpenAI, Anthropic and the custom service, at one address: each says who it is."""
+
+    def answer(asked):
+        if asked.path.endswith("/messages"):
+            return reply(200, message(f"{asked.json['model']} says hello"))
+        return reply(200, chat(f"{asked.json['model']} says hello"))
+
+    async with FakeUpstream(answer) as upstream:
+        for provider in ("OPENAI", "ANTHROPIC"):
+            machine.setenv(f"{provider}_API_KEY", "sk-own")
+            machine.setenv(f"{provider}_API_BASE", f"{upstream.url}/v1")
+        yield upstream
+
+
+SAYING = [{"role": "user", "content": "Hello!"}]
+
+
+async def manager_block(number, clouds):
+    return await run(blocks(1)[number].replace("https://api.custom-llm.com", clouds.url), MANAGER)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("number", range(16))
+async def test_manager(clouds, number):
+    await manager_block(number, clouds)
+
+
+@pytest.mark.seed("S1.3", "S1.4", "S1.5", "S1.10", "S1.12")
+@pytest.mark.anyio
+async def test_the_basic_setup_of_the_manager(clouds):
+    made = (await manager_block(0, clouds))["llm_manager"]
+    assert await made.generate_response("openai", SAYING) == "gpt-4 says hello"
+    assert await made.generate_response("claude", SAYING) == "claude-3-opus-20240229 says hello"
+    assert await made.generate_response(None, SAYING) == "gpt-4 says hello"
+    assert await (await manager_block(1, clouds))["agent"].solve("Hello!") == "openai says hello"
+
+
+@pytest.mark.seed("S1.6", "S1.7", "S1.8", "S1.22")
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("number", "name", "said"),
+    [
+        (2, "openai", "gpt-4 says hello"),
+        (2, "o3", "o3-mini says hello"),
+        (3, "claude-opus", "claude-3-opus-20240229 says hello"),
+        (3, "claude-sonnet", "claude-3-sonnet-20240229 says hello"),
+        (3, "claude-haiku", "claude-3-haiku-20240307 says hello"),
+        (4, "mock", "I understand. Let me help you with that."),
+        (7, "my-custom", "custom-model-v1 says hello"),
+    ],
+)
+async def test_the_providers_of_the_manager(clouds, number, name, said):
+    made = (await manager_block(number, clouds))["llm_manager"]
+    assert await made.generate_response(name, SAYING) == said
+
+
+@pytest.mark.seed("S1.5", "S1.15", "S1.25")
+@pytest.mark.anyio
+async def test_switching_between_the_managers_providers(clouds):
+    made = await manager_block(5, clouds)
+    said = [made[f"response{number}"] for number in (1, 2, 3)]
+    assert said == ["claude-opus says hello", "openai says hello", "claude-haiku says hello"]
+
+
+@pytest.mark.seed("S1.27", "S1.28", "S1.29", "S1.30", "S1.31")
+@pytest.mark.anyio
+async def test_the_custom_provider_of_the_manager(clouds):
+    made = (await manager_block(7, clouds))["llm_manager"]
+    assert await made.generate_structured_response("my-custom", [dict(SAYING[0])], {"answer": "str"}) == {
+        "response": "custom-model-v1 says hello"
+    }
+    await made.generate_response("my-custom", SAYING, temperature=0.2, colour="blue")
+    structured, plain = (one.json for one in clouds.served)
+    assert "JSON format: {'answer': 'str'}" in structured["messages"][-1]["content"]
+    assert (plain["temperature"], plain["colour"], plain["max_tokens"]) == (0.2, "blue", 1000)
+    assert SAYING == [{"role": "user", "content": "Hello!"}]
+    assert clouds.served[0].headers["authorization"] == "Bearer your-custom-api-key"
+
+
+@pytest.mark.seed("S1.34")
+@pytest.mark.anyio
+async def test_the_manager_of_the_environment(clouds):
+    assert (await manager_block(8, clouds))["llm_manager"].get_available_providers() == ["openai", "claude"]
+
+
+@pytest.mark.seed("S1.16", "S1.37", "S1.38")
+@pytest.mark.anyio
+async def test_the_robust_agent_of_the_manager(machine, clouds):
+    machine.setenv("ANTHROPIC_API_BASE", f"{clouds.url}/v1")
+    async with FakeUpstream([reply(503, {"error": {"message": "busy", "code": "model_overloaded"}})]) as busy:
+        machine.setenv("OPENAI_API_BASE", f"{busy.url}/v1")
+        machine.setattr(line().runtime, "clock", FakeClock())
+        made = await manager_block(12, clouds)
+        robust = made["RobustAgent"](name="RobustAgent", llm_manager=made["llm_manager"])
+        assert await robust.solve("Hello!") == "claude-sonnet says hello"
+
+
+@pytest.mark.seed("S1.43", "S1.44", "S1.46", "S1.48")
+@pytest.mark.anyio
+async def test_the_monitored_manager_as_printed(clouds, capsys):
+    made = await manager_block(15, clouds)
+    assert capsys.readouterr().out.startswith("Success rate: 0.00%\nTotal tokens: 0")
+    made["monitored_llm"].add_provider("openai", "openai", {"api_key": "sk-own", "model": "gpt-4"})
+    assert await made["monitored_llm"].generate_response("openai", SAYING) == "gpt-4 says hello"
+    assert made["monitored_llm"].get_usage_report()["total_requests"] == 1

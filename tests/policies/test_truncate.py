@@ -98,6 +98,18 @@ def test_where_there_is_nothing_to_leave_out_it_says_so():
     assert shorter(asked()) is None
 
 
+def test_where_that_is_asked_for_the_middle_of_the_prompt_goes_last():
+    prompt = "begin " + "x" * 1000 + " end"
+    request = asked(said("system", "s" * 5000), asks("old"), answers(), asks(prompt))
+    once = shorter(request, prompt=True)
+    assert texts(once) == ["s" * 5000, prompt]
+    twice = shorter(once, prompt=True)
+    system, short = texts(twice)
+    assert (system, short[:6], short[-4:]) == ("s" * 5000, "begin ", " end")
+    assert KEEP * 1000 < len(short) < (KEEP + 0.05) * 1000
+    assert shorter(asked(asks("short")), prompt=True) is None
+
+
 def test_everything_but_the_messages_is_as_it_was():
     request = asked(asks(), answers(), asks("last"), settings=Settings(max_tokens=7, seed=1), stream=True)
     after = shorter(request)

@@ -16,7 +16,7 @@ from trunkline.compose import NO_RULES, Engine
 from trunkline.config import load
 from trunkline.opening import folder_of, opened
 from trunkline.snapshot import Snapshot
-from trunkline.telemetry import log
+from trunkline.telemetry import log, page
 from trunkline.vocabulary.errors import InvalidRequestError, TrunklineError
 from trunkline.vocabulary.protocols import Dialect
 from trunkline.vocabulary.rules import Rules
@@ -33,7 +33,7 @@ logger = logging.getLogger("trunkline.gateway")
 
 LISTS = ("/v1/models", "/v1beta/models")
 """Where the list of models is, and below it each of them: OpenAI's and Anthropic's place, and Gemini's."""
-TOLD = frozenset({"/", *LISTS, "/health/live", "/health/ready"})
+TOLD = frozenset({"/", *LISTS, "/health/live", "/health/ready", "/metrics"})
 """Paths that tell something of the gateway; one for each model comes on top."""
 ONE_MODEL = tuple(f"{path}/" for path in LISTS)
 
@@ -61,6 +61,7 @@ class App:
         self._most = engine.snapshot.config.gateway.max_body
         self.listing = Listing(engine.snapshot)
         self.ledger = engine.runtime.ledger
+        self.metrics = engine.runtime.metrics
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -122,7 +123,7 @@ class App:
         await relay(self._engine, call, dialect, receive, send, array=found.array)
 
     async def _tell(self, path: str, headers: Headers, send: Send) -> None:
-        status = 200
+        status, kind = 200, JSON
         if path in LISTS:
             body = self.listing.all(_dialect_of(path, headers).name)
         elif path.startswith(ONE_MODEL):
@@ -132,11 +133,13 @@ class App:
             body = b'{"status":"live"}'
         elif path == "/health/ready":
             status, body = (200, b'{"status":"ready"}') if self.listing.ready else (503, b'{"status":"no model"}')
+        elif path == "/metrics":
+            kind, body = (b"content-type", page.MEDIA_TYPE.encode()), page.text(self.metrics)
         elif path == "/":
             body = WELCOME
         else:
             raise _nothing_at(path)
-        await respond(status, body, [JSON], send)
+        await respond(status, body, [kind], send)
 
 
 def _nothing_at(path: str) -> InvalidRequestError:

@@ -114,18 +114,25 @@ def named(model: str) -> bool:
     return model in line().config.targets
 
 
-CHAIN = "chain"
+CHAIN = "chain of targets"
 """The route that `chain` makes."""
 FOREVER = 86_400.0
 """Seconds: a call has no deadline of its own, its attempts have."""
 
 
 def manner(
-    *, retries: int, timeout: float, first: float, kinds: Mapping[str, Any] | None = None, **backoff: Any
+    *,
+    retries: int,
+    timeout: float,
+    first: float,
+    network_at_once: bool = False,
+    kinds: Mapping[str, Any] | None = None,
+    **backoff: Any,
 ) -> dict[str, Any]:
     """How a target is asked, as a configuration says it. `timeout` is that of an attempt; `first` the seconds before
-    the first retry, after any failure: the engine's own backoff asks a broken network again at once."""
-    network = {kind: {"first": first} for kind in (APIConnectionError.kind, CutOff.kind)}
+    the first retry, after any failure, unless a broken network is asked again at once, as is the engine's own way."""
+    broken = () if network_at_once else (APIConnectionError.kind, CutOff.kind)
+    network = {kind: {"first": first} for kind in broken}
     return {
         "retries": retries,
         "timeouts": {"first_content": timeout, "idle": timeout},

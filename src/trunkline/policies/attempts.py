@@ -21,10 +21,11 @@ from trunkline.vocabulary.errors import (
     BudgetError,
     ContextWindowError,
     LimitError,
+    ResponseParseError,
     TrunklineError,
 )
 from trunkline.vocabulary.routes import Entry, Route, Target
-from trunkline.vocabulary.rules import Backoff
+from trunkline.vocabulary.rules import Backoff, Check
 
 from . import adapt, storm
 from .books import Books, Totals
@@ -282,6 +283,8 @@ class _Course:
             books.cancelled()
             raise
         books.answered(answer)
+        if call.rules.check is not None and not answer.streams:
+            _hold_to(call.rules.check, answer, attempt)
         return answer
 
     async def _asked_beside(self, entry: Entry, first: Standing) -> Answer | None:
@@ -344,11 +347,12 @@ class _Course:
 
     def _shorten(self, target: Target) -> bool:
         """Leave the oldest turns out, where that is asked for and there are some."""
-        if not self._call.rules.truncate or self._call.operation != "chat":
+        rules = self._call.rules
+        if not (rules.truncate or rules.truncate_prompt) or self._call.operation != "chat":
             return False
         if not self._choice.tried.may_ask_again(target):
             return False
-        request = shorter(self._call.request)
+        request = shorter(self._call.request, prompt=bool(rules.truncate_prompt))
         if request is None:
             return False
         self._call = self._call.asking(request)
@@ -396,6 +400,17 @@ class _Course:
 
 
 NOTHING = Used()
+
+
+def _hold_to(check: Check, answer: Answer, attempt: Attempt) -> None:
+    """Raise what is wrong with an answer. It was paid for all the same, and is in the books already."""
+    why: str | None = check(answer.whole())
+    if why is not None:
+        attempt.error = ResponseParseError.kind
+        target = answer.target
+        raise ResponseParseError(
+            why, code="unfit_answer", provider=target.provider, model=target.model, request_id=answer.request_id
+        )
 
 
 def _without_chains(route: Route) -> Route:

@@ -275,11 +275,21 @@ _LEFT_TO_THE_PARENT: list[object] = []
 
 
 class RedisCache:
-    """A cache in one Redis or Valkey server or cluster. While that is away nothing is found and nothing is kept."""
+    """A cache in one Redis or Valkey server or cluster. While that is away this process keeps its own answers, where
+    it may; else nothing is found and nothing is kept."""
 
-    def __init__(self, url: str, clock: Clock, prefix: str = "trunkline", timeout: float = 0.05) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        prefix: str = "trunkline",
+        timeout: float = 0.05,
+        meanwhile: MemoryCache | None = None,
+    ) -> None:
         """`timeout` is how many seconds a call waits for the server. Raises ConfigurationError without redis-py."""
-        self._links = Links(url, clock, timeout, "no answers are cached")
+        self._meanwhile = meanwhile
+        told = "answers are cached by this process alone" if meanwhile is not None else "no answers are cached"
+        self._links = Links(url, clock, timeout, told)
         self._prefix = prefix
         self._writers: WeakKeyDictionary[Link, _Writer] = WeakKeyDictionary()
 
@@ -289,11 +299,13 @@ class RedisCache:
         try:
             return await self._links.here().ask(name, "GET", name)
         except (Unreachable, Rejected):
-            return None
+            return await self._meanwhile.get(key) if self._meanwhile is not None else None
 
     def put(self, key: str, value: bytes, seconds: float) -> None:
         """Write it, soon."""
         link = self._links.here()
+        if link.away and self._meanwhile is not None:
+            self._meanwhile.put(key, value, seconds)
         writer = self._writers.get(link)
         if writer is None:
             writer = self._writers[link] = _Writer()

@@ -1,1 +1,1 @@
-"""How it is told: logs now; metrics and traces have their place here."""
+"""How it is told: logs and metrics now; traces have their place here."""

@@ -71,6 +71,10 @@ class Hedge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 0.1
 
 
+Check = Any
+"""A function: takes a whole `Reply`, and gives a sentence, or None where nothing is wrong."""
+
+
 class Rules(Struct, frozen=True, kw_only=True):
     """What is said about how a call is to be made. None: the configuration's."""
 
@@ -87,6 +91,10 @@ class Rules(Struct, frozen=True, kw_only=True):
     hedge: Hedge | None = None
     truncate: bool | None = None
     """Leave the oldest turns out where a conversation is too long, rather than fail."""
+    truncate_prompt: bool | None = None
+    """Where there are no such turns, leave the middle of the prompt itself out."""
+    check: Check | None = None
+    """Says what is wrong with a whole answer. One that is wrong is asked for once more, and then of somebody else."""
     cache: bool | None = None
     tags: tuple[str, ...] = ()
     payer: str | None = None

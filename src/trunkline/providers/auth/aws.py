@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from msgspec.structs import replace
+
 from trunkline.vocabulary.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -87,9 +89,7 @@ def sigv4(service: str, now: Callable[[], datetime] = _now) -> Auth:
             headers["x-amz-security-token"] = key.session_token
         typed = {name: value for name, value in sending.headers.items() if name.lower() == "content-type"}
         headers["authorization"] = _authorization(sending, url, {**typed, **headers}, key, service, region)
-        return with_headers(
-            Sending(sending.method, url, sending.headers, sending.body, sending.keep_alive, sending.connect), headers
-        )
+        return with_headers(replace(sending, url=url), headers)
 
     return signed
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from trunkline.vocabulary.protocols import Sending
 from trunkline.vocabulary.secret import Secret, Token
 
@@ -38,13 +40,11 @@ def query(name: str) -> Auth:
             return bearer(sending, key)
         mark = "&" if "?" in sending.url else "?"
         url = f"{sending.url}{mark}{name}={quote(key.reveal(), safe='/[]')}"  # brackets: `[key]` stays readable
-        return Sending(sending.method, url, sending.headers, sending.body, sending.keep_alive, sending.connect)
+        return replace(sending, url=url)
 
     return shown
 
 
 def with_headers(sending: Sending, headers: Mapping[str, str]) -> Sending:
     """The request with these headers, where it does not have them yet."""
-    return Sending(
-        sending.method, sending.url, {**headers, **sending.headers}, sending.body, sending.keep_alive, sending.connect
-    )
+    return replace(sending, headers={**headers, **sending.headers})

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+from msgspec.structs import replace
+
 from trunkline.vocabulary.errors import ConfigurationError
 from trunkline.vocabulary.protocols import Receiving, Sending, Transport
 
@@ -30,7 +32,7 @@ class LocalTransport:
         path = request.url.partition(":")[2]
         base = address.embeddings_url if path == "/embeddings" else address.chat_url
         headers = {**request.headers, "authorization": f"Bearer {address.key.reveal()}"}
-        return await self._http.send(Sending(request.method, base + path, headers, request.body, request.keep_alive))
+        return await self._http.send(replace(request, url=base + path, headers=headers))
 
     async def close(self) -> None:
         """The model serves others too: it ends with the process."""
