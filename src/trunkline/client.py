@@ -94,8 +94,9 @@ class AsyncClient:
         if mock is not None and runtime is not None:
             raise ConfigurationError("the runtime has the mock: give it the scripts, as in Runtime(mock=…)")
         loaded = _loaded(config, os.environ if env is None else env, providers)
-        snapshot = Snapshot(loaded, env, keys, providers)
-        self._engine = Engine(snapshot, runtime or opened(loaded, mock=mock))
+        runtime = runtime or opened(loaded, mock=mock)
+        snapshot = Snapshot(loaded, env, keys, providers, runtime.apart)
+        self._engine = Engine(snapshot, runtime)
         self._model = model or snapshot.model
         self._options: Mapping[str, Any] = {}
         self._rules = NO_RULES

@@ -16,6 +16,7 @@ from trunkline.providers.http.transport import HttpTransport
 from trunkline.providers.litellm import LitellmTransport
 from trunkline.providers.local.transport import LocalTransport
 from trunkline.providers.mock import MockAnswer, MockTransport
+from trunkline.state.apart import Apart
 from trunkline.state.caches import MemoryCache
 from trunkline.state.figures import Board
 from trunkline.state.lines import Lines
@@ -56,6 +57,8 @@ class Runtime:
         """Where answers are kept."""
         self.board = Board()
         """What this process has seen of each target."""
+        self.apart = Apart()
+        """Tells targets apart that its clients call the same."""
         self.lines = Lines()
         """Who waits for a target's slot."""
         http = HttpTransport()

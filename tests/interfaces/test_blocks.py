@@ -8,6 +8,8 @@ import pytest
 from documents import FOLDER, blocks
 
 from samples import chat, chunks, message
+from trunkline.interfaces import handlers
+from trunkline.interfaces.handlers.dashboard import COLUMNS
 from trunkline.interfaces.line import line
 from trunkline.interfaces.litellm_client import LiteLLMClient, LiteLLMConfig
 from trunkline.testing import FakeClock, FakeUpstream, reply, stream
@@ -222,3 +224,87 @@ async def test_the_monitored_manager_as_printed(clouds, capsys):
     made["monitored_llm"].add_provider("openai", "openai", {"api_key": "sk-own", "model": "gpt-4"})
     assert await made["monitored_llm"].generate_response("openai", SAYING) == "gpt-4 says hello"
     assert made["monitored_llm"].get_usage_report()["total_requests"] == 1
+
+
+HANDLERS = """
+from dataclasses import dataclass
+from typing import Literal, Optional
+from pydantic import BaseModel
+from trunkline.interfaces.handlers import *
+"""
+
+
+async def handlers_block(number, clouds):
+    block = blocks(0)[number].replace("https://api.openai.com/v1", f"{clouds.url}/v1")
+    return await run(block, HANDLERS)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("number", range(8))
+async def test_handlers(clouds, number):
+    await handlers_block(number, clouds)
+
+
+@pytest.mark.seed("S0.9", "S0.10", "S0.11", "S0.12", "S0.13", "S0.16", "S0.20", "S0.39", "S0.40")
+@pytest.mark.anyio
+async def test_what_the_examples_of_the_handlers_define_is_as_ours(clouds):
+    factory = (await handlers_block(0, clouds))["LLMAPIHandlerFactory"]
+    raw = await factory.get_llm_api_handler("gpt-4o")("Hello!", raw_response=True)
+    assert raw.text == "gpt-4o says hello"
+    for number, name in ((1, "LLMConfig"), (2, "LLMRouterConfig"), (6, "LLMCallStats")):
+        theirs, ours = (await handlers_block(number, clouds))[name], getattr(handlers, name)
+        named = [field for field in ours.__annotations__ if field in theirs.__annotations__]
+        assert named == list(theirs.__annotations__)
+    defined = await handlers_block(7, clouds)
+    theirs = {name: kind for name, kind in defined.items() if getattr(kind, "__module__", None) == "example"}
+    assert len(theirs) == 4
+    ours = {name: getattr(handlers, name) for name in theirs}
+    for name, error in ours.items():
+        for other, kind in ours.items():
+            assert issubclass(error, kind) == issubclass(theirs[name], theirs[other])
+
+
+@pytest.mark.seed("S0.17", "S0.18", "S0.21", "S0.22", "S0.23", "S0.24", "S0.34", "S0.35", "S0.36")
+@pytest.mark.anyio
+async def test_the_configurations_of_the_handlers(clouds):
+    one = (await handlers_block(3, clouds))["OPENAI_CONFIG"]
+    assert (one.model_name, one.max_tokens, one.temperature, one.litellm_params.api_key) == (
+        "gpt-4o",
+        4000,
+        0.1,
+        "sk-own",
+    )
+    router = (await handlers_block(4, clouds))["ROUTER_CONFIG"]
+    handlers.LLMConfigRegistry.register_config("ONE", one)
+    handlers.LLMConfigRegistry.register_config("ROUTER", router)
+    try:
+        made = [handlers.LLMAPIHandlerFactory.get_llm_api_handler(key) for key in ("ONE", "ROUTER", "ROUTER")]
+        said = [(await each("Hello!", raw_response=True)).text for each in made]
+    finally:
+        handlers.LLMConfigRegistry.reset()
+        handlers.LLMAPIHandlerFactory.reset()
+    assert said[0] == "gpt-4o says hello"
+    assert {*said[1:]} <= {"gpt-4o says hello", "claude-3-opus-20240229 says hello"}
+
+
+@pytest.mark.seed("S0.38")
+@pytest.mark.anyio
+async def test_the_key_for_a_task_is_the_same_as_printed(clouds):
+    theirs = (await handlers_block(5, clouds))["get_optimal_provider"]
+    for kind in ("simple", "vision", "reasoning", "else"):
+        assert await theirs(kind) == await handlers.get_optimal_provider(kind)
+
+
+@pytest.mark.seed("S0.50")
+def test_the_dashboard_has_the_columns_that_are_printed():
+    printed = next(block for block in blocks(0, "") if "Dashboard" in block)
+    names = [cell.strip() for cell in printed.splitlines()[1].strip("│").split("│")]
+    assert tuple(names) == COLUMNS
+
+
+@pytest.mark.seed("S0.51", "S0.52", "S0.53", "S0.54", "S0.55", "S0.56", "S0.57")
+def test_the_variables_of_the_handlers(machine):
+    said = dict(row.split("=") for row in blocks(0, "bash")[0].splitlines() if "=" in row)
+    for name, value in said.items():
+        machine.setenv(name, value)
+    assert {name: str(getattr(handlers.settings, name)) for name in said} == said

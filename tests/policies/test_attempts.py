@@ -330,3 +330,21 @@ async def test_a_kind_that_does_not_pass_is_tried_again_where_it_has_retries_of_
     own = Backoff(kinds={"ResourceExhaustedError": OfKind(retries=1)})
     await course.ask(route(entry("a")), retries=3, backoff=own)
     assert course.asked == ["a", "a"]
+
+
+async def test_where_targets_have_a_backoff_of_their_own_a_kinds_retries_are_theirs():
+    course = Course()
+    course.script = {"a": [fails(ModelError)], "b": [fails(ModelError)]}
+    own = {"retries": 2, "backoff": Backoff(kinds={"ModelError": OfKind(retries=2)})}
+    with pytest.raises(AllTargetsFailed):
+        await course.ask(route(entry(target("a", **own)), entry(target("b", **own))))
+    assert course.asked == ["a", "a", "a", "b", "b", "b"]
+
+
+async def test_what_one_target_went_through_says_nothing_of_another_of_the_same_name():
+    course = Course()
+    course.script["a"] = [fails(AuthenticationError), OK]
+    spare = entry("spare")
+    await course.ask(route(entry(target("a")), spare))
+    await course.ask(route(entry(target("a", id="a #2")), spare))
+    assert course.asked == ["a", "spare", "a"]

@@ -663,6 +663,16 @@ def test_an_error_in_a_200_is_an_error(inside, cls, status):
     assert type(caught.value) is cls and caught.value.status == status
 
 
+def test_an_error_that_ends_a_choice_is_an_error():
+    said = {"role": "assistant", "content": "Once upon"}
+    broken = {"index": 0, "message": said, "finish_reason": "error", "error": {"code": 502, "message": "gone"}}
+    for choice in (broken, {**broken, "error": None}):
+        with pytest.raises(ServiceError):
+            dialect.reply_from_wire({"id": "x", "choices": [choice]})
+    body = msgspec.json.encode({"choices": [broken], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+    assert dialect.glance(body) == Seen()
+
+
 # --- streams --------------------------------------------------------------------------------------------------------
 
 

@@ -11,15 +11,36 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from trunkline.client import AsyncClient
 from trunkline.config import Config, book_of, catalog_of, load
 from trunkline.opening import opened, state_of, store_of
 from trunkline.portal import Client
+from trunkline.providers.function import OWN_MODEL, Function, function_provider
 from trunkline.providers.provider import Provider
 from trunkline.runtime import Runtime
 from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError, CutOff
+
+
+class Place(Struct, frozen=True):
+    """Where calls go: a target as a configuration says it, and the row behind it where the catalog has none."""
+
+    target: Mapping[str, Any]
+    rows: tuple[Provider, ...] = ()
+
+    @property
+    def in_python(self) -> bool:
+        """It is a function of the program's own."""
+        return bool(self.rows)
+
+
+def place_of_function(name: str, function: Function) -> Place:
+    """A Python function in the place of a target."""
+    row = function_provider(f"python-{name}", function)
+    return Place({"model": f"{row.name}/{OWN_MODEL}", "retries": 0}, (row,))
+
 
 T = TypeVar("T", AsyncClient, Client)
 One = TypeVar("One")
@@ -69,6 +90,12 @@ class Line:
             store=store_of(own, clock) if {*said.get("cache", ())} - {"always"} else None,
         )
         return kind(whole, env=env, runtime=runtime, providers=providers)
+
+    def asking(self, places: Mapping[str, Place], **said: Any) -> AsyncClient:
+        """A client that asks these in order, each when those before it fail; what is `said` holds for all of them."""
+        targets = {name: place.target for name, place in places.items()}
+        rows = [row for place in places.values() for row in place.rows]
+        return self.client({**chain(targets, {}), **said}, providers=rows)
 
 
 class Once(Generic[One]):

@@ -36,7 +36,7 @@ from .means import Means
 from .race import raced
 from .standing import Standing
 from .truncate import shorter
-from .verdict import Again, NextEntry, NextTarget, Raise, verdict
+from .verdict import Again, NextEntry, NextTarget, Raise, kind_at, verdict
 
 BACKOFF = Backoff()
 
@@ -146,7 +146,7 @@ class _Course:
         for _ in range(2):  # where all that were not asked yet are busy, those that were may be asked again
             for standing in choice.now(candidates, entry):
                 target = standing.target
-                if lines.waiting and lines.before(self._ticket, target.name):
+                if lines.waiting and lines.before(self._ticket, target.id):
                     choice.busy(target, None, "others wait for it already")
                     continue
                 if target.adaptive and adapt.is_full(standing.figures):
@@ -155,7 +155,7 @@ class _Course:
                 claims = self._claims(standing)
                 if alone and not claims:
                     return standing, None
-                granted = await self._means.state.reserve(*claims, target=None if alone else target.name)
+                granted = await self._means.state.reserve(*claims, target=None if alone else target.id)
                 whole = len(claims) > bool(target.buckets)  # the first claim is the call's
                 if isinstance(granted, Refusal):
                     self._refused(target, granted, own=whole and granted.claim == 0 and granted.bucket is not None)
@@ -217,15 +217,15 @@ class _Course:
     async def _wait(self, candidates: Sequence[Standing], until: float) -> None:
         began = self._clock.now()
         ready = self._choice.ready
-        slots = [one.target.name for one in candidates if ready.get(one.target.name) == NEVER]
+        full = [one.target for one in candidates if ready.get(one.target.name) == NEVER]
         try:
-            if not slots:
+            if not full:
                 await self._clock.sleep(max(0.0, until - began))
                 return
-            await self._in_line(slots).wait(self._clock, until)
+            await self._in_line([target.id for target in full]).wait(self._clock, until)
         finally:
-            for name in slots:
-                ready.pop(name, None)
+            for target in full:
+                ready.pop(target.name, None)
             waited = self._clock.now() - began
             self._waiting += waited
             self._waited += waited
@@ -290,7 +290,7 @@ class _Course:
     async def _asked_beside(self, entry: Entry, first: Standing) -> Answer | None:
         """Another attempt, beside the first; None where nobody else may be asked at once, or where it failed."""
         hedge, board, now = self._call.rules.hedge, self._means.board, self._clock.now()
-        pool = [board[member.target.name] for member in entry.members]
+        pool = [board[member.target.id] for member in entry.members]
         if hedge is None or not may_hedge(hedge, first.figures, pool, now):
             return None
         rival = await self._rival(entry, first)
@@ -324,7 +324,7 @@ class _Course:
             judged = Again(0.0)
         match judged:
             case Again(after):
-                tried.kinds[error.kind] += 1
+                tried.kinds[kind_at(error, target)] += 1
                 choice.busy(target, after, f"it is asked again after {after:.1f} s")
             case NextTarget(same_model):
                 tried.out[target.name] = choice.why[target.name] = error.kind

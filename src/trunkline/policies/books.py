@@ -78,7 +78,7 @@ class Books:
         if answer.streams:
             self._attempt.first_content = seconds
         if figures.in_a_row or self._probes:
-            means.state.recover(target.name)
+            means.state.recover(target.id)
         figures.succeeded(now, seconds)
         if figures.allowance is not None:
             storm.succeeded(figures)
@@ -124,13 +124,13 @@ class Books:
         rest = rest_after(error, figures, now)
         if rest > 0:
             figures.rests += 1
-            means.state.rest(target.name, rest)
+            means.state.rest(target.id, rest)
         else:
             self._forgo()
 
     def _forgo(self) -> None:
         if self._probes:
-            self._means.state.forgo(self._standing.target.name)
+            self._means.state.forgo(self._standing.target.id)
 
     def _close(self, used: Used | None) -> None:
         means, target = self._means, self._standing.target
@@ -147,4 +147,4 @@ class Books:
             self._standing.figures.tokens.add(used.tokens, now)
         if self._granted is not None and target.buckets:
             means.state.settle(self._granted.reservations[-1], used)  # those before it are the call's
-        means.lines.step(target.name)
+        means.lines.step(target.id)

@@ -87,7 +87,7 @@ class Choice:
         well = [standing for standing in found if not self._rests(standing)]
         if well or not found or not last or self.tried.causes:
             return well
-        return [min(found, key=lambda standing: self._means.state.resting(standing.target.name))]
+        return [min(found, key=lambda standing: self._means.state.resting(standing.target.id))]
 
     def only(self) -> tuple[Standing, None] | None:
         """The one target of a route without limits, for a first attempt: there is nothing to choose, and nobody else to
@@ -95,7 +95,7 @@ class Choice:
         member, rules = self.route.only, self._call.rules
         if member is None or self.buckets or self.tried.causes or rules.max_cost is not None or rules.attempts == 0:
             return None
-        return Standing(member, member.target, self._means.board[member.target.name], None), None
+        return Standing(member, member.target, self._means.board[member.target.id], None), None
 
     def now(self, candidates: list[Standing], entry: Entry) -> list[Standing]:
         """Those of them whom to ask at once, in the order of the entry's strategy: who was not asked yet, if any."""
@@ -141,13 +141,13 @@ class Choice:
         for alike in (members,) if size is None or (entry.alike and size.most is not None) else zip(members):
             if size is not None and alike:
                 target = alike[0].target
-                needed = worst(size, target, self._means.tariff(target), board[target.name].outputs)
+                needed = worst(size, target, self._means.tariff(target), board[target.id].outputs)
                 if needed.nanos is None or needed.nanos > self._ceiling:
                     why = out_of_bounds(target, needed, self._ceiling, self.buckets, unpriced=self._means.unpriced)
                     if why is not None:
                         self.why.update({member.target.name: why for member in alike})
                         continue
-            found += [Standing(one, target := one.target, board[target.name], needed) for one in alike]
+            found += [Standing(one, target := one.target, board[target.id], needed) for one in alike]
         return found
 
     def _is_out(self, target: Target) -> bool:
@@ -166,7 +166,7 @@ class Choice:
         return able
 
     def _is_storming(self, target: Target) -> bool:
-        if storm.may_retry(self._means.board[target.name], self._means.clock.now()):
+        if storm.may_retry(self._means.board[target.id], self._means.clock.now()):
             return False
         self.why[target.name] = "it is down for everyone and has had its share of retries"
         return True
@@ -174,7 +174,7 @@ class Choice:
     def _rests(self, standing: Standing) -> bool:
         """Whether others have found that a target, which this call has not asked yet, should be left alone."""
         name = standing.target.name
-        if (rest := self._means.state.resting(name)) <= 0 or self.tried.failures[name]:
+        if (rest := self._means.state.resting(standing.target.id)) <= 0 or self.tried.failures[name]:
             return False
         self.why[name] = f"it rests after failures, for {rest:.1f} s more"
         return True

@@ -36,7 +36,7 @@ class Tried:
         self.failures = Tally()
         """By target: how often it failed."""
         self.kinds = Tally()
-        """By kind of error: how many retries it has used."""
+        """By kind of error (`kind_at`): how many retries it has used."""
         self.out: dict[str, str] = {}
         """Targets that are not asked again in this call, and why."""
 
@@ -53,6 +53,11 @@ class Tried:
         """A target failed."""
         self.causes.append(error)
         self.failures[target.name] += 1
+
+
+def kind_at(error: TrunklineError, target: Target) -> str:
+    """What retries of a kind are counted under: by the call, or by the target that has a backoff of its own."""
+    return error.kind if target.backoff is None else f"{target.name}: {error.kind}"
 
 
 class Again(Struct, frozen=True):
@@ -95,6 +100,6 @@ def verdict(error: TrunklineError, target: Target, tried: Tried, route: Route, b
     if delay is None or (tried.deadline is not None and now + delay >= tried.deadline):
         return _NEXT
     most = most_of_kind(error, backoff)
-    if most is not None and tried.kinds[error.kind] >= most:
+    if most is not None and tried.kinds[kind_at(error, target)] >= most:
         return _NEXT
     return Again(delay)

@@ -7,7 +7,7 @@ The environment is read here, once, when the snapshot is made.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -73,7 +73,10 @@ class Snapshot:
         env: Mapping[str, str] | None = None,
         keys: Mapping[str, Key] | None = None,
         providers: Sequence[Provider] = (),
+        apart: Callable[..., str] | None = None,
     ) -> None:
+        """`apart` tells targets of one name apart, where several snapshots share a runtime."""
+        self._apart = apart
         self.config = config
         self.catalog: Catalog = catalog_of(config, rows=providers)
         self.book = book_of(config)
@@ -125,12 +128,15 @@ class Snapshot:
     def _made(self, named: Named, said: TargetConfig | None) -> Target:
         provider = self.catalog[named.provider]
         options = {**self._options(provider), **(said.options if said is not None else {})}
+        base_url = address(provider, self._env, said.base_url if said is not None else None)
+        key = self._key(provider, named.name, said, options)
         return Target(
             name=named.name,
+            id=self._apart(named.name, provider.name, named.model, base_url, key) if self._apart is not None else "",
             provider=provider.name,
             model=named.model,
-            base_url=address(provider, self._env, said.base_url if said is not None else None),
-            key=self._key(provider, named.name, said, options),
+            base_url=base_url,
+            key=key,
             headers=said.headers if said is not None else {},
             options=options,
             buckets=self._buckets(named.name, said),

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from .buckets import NO_BUCKETS, Buckets, nanos
 from .rules import Backoff, Timeouts
@@ -36,6 +37,8 @@ class Target(Struct, frozen=True, kw_only=True):
 
     name: str
     """What callers ask for: `provider/model`, or a name of the configuration."""
+    id: str = ""
+    """Under which everybody's experience with it is kept: its name, unless others of that name are something else."""
     provider: str
     model: str
     """The model's name at the provider."""
@@ -61,6 +64,10 @@ class Target(Struct, frozen=True, kw_only=True):
     """Those of its attempts, instead of the call's."""
     backoff: Backoff | None = None
     """Instead of the call's."""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            force_setattr(self, "id", self.name)
 
 
 class Member(Struct, frozen=True):

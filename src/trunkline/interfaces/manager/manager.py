@@ -11,19 +11,17 @@ from msgspec.structs import replace
 
 from trunkline.client import AsyncClient
 from trunkline.config.file import suggestion
-from trunkline.interfaces.line import line
+from trunkline.interfaces.line import Place, line
 from trunkline.vocabulary.replies import Reply
 from trunkline.vocabulary.rules import Rules
 from trunkline.vocabulary.settings import KNOWN, OTHER_WORDS
 
 from .faults import LLMConfigurationError, in_our_words
-from .places import Place
 from .providers import (
     BuiltInProvider,
     LLMProvider,
     Messages,
     asking_for,
-    client_of,
     place_of,
     structured,
 )
@@ -57,7 +55,7 @@ class LLMManager:
         with in_our_words():
             made = provider if isinstance(provider, LLMProvider) else self._made(name, provider, dict(config or {}))
             self._places[name] = place_of(made, name)
-            client_of({name: self._places[name]})  # what makes no sense is told here, not by a call
+            line().asking({name: self._places[name]})  # what makes no sense is told here, not by a call
         self._providers[name] = made
         self._default = self._default or name
         self._clients.clear()
@@ -149,7 +147,7 @@ class LLMManager:
                 first = places[order[0]]
                 kind = first.target["model"].partition("/")[0]
                 places[order[0]] = replace(first, target={**first.target, "model": f"{kind}/{model}"})
-            client = self._clients[order, model] = client_of(places)
+            client = self._clients[order, model] = line().asking(places)
         return client
 
 

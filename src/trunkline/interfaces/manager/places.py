@@ -14,8 +14,8 @@ from typing import Annotated, Any, Protocol, cast
 import msgspec
 from msgspec import Meta, Struct
 
-from trunkline.interfaces.line import line, manner
-from trunkline.providers.function import OWN_MODEL, Function, function_provider
+from trunkline.interfaces.line import Place, line, manner, place_of_function
+from trunkline.providers.function import Function
 from trunkline.providers.provider import Provider
 from trunkline.vocabulary.errors import InvalidRequestError
 from trunkline.vocabulary.protocols import Json
@@ -31,18 +31,6 @@ _Seconds = Annotated[float, Meta(gt=0)]
 _SecondsFromZero = Annotated[float, Meta(ge=0)]
 _Count = Annotated[int, Meta(ge=1)]
 _CountFromZero = Annotated[int, Meta(ge=0)]
-
-
-class Place(Struct, frozen=True):
-    """Where calls go: a target as a configuration says it, and the row that it needs, if it is no built-in one."""
-
-    target: Json
-    rows: tuple[Provider, ...] = ()
-
-    @property
-    def in_python(self) -> bool:
-        """It is a function of this program: it has no tools, and takes any word."""
-        return bool(self.rows)
 
 
 class ProviderConfig(Struct, frozen=True, kw_only=True):
@@ -143,12 +131,6 @@ class Answers(Protocol):
     """What a class of the program's own offers."""
 
     async def generate_response(self, messages: list[dict[str, Any]], **kwargs: Any) -> str: ...
-
-
-def place_of_function(name: str, function: Function) -> Place:
-    """A function in the place of a target."""
-    row = function_provider(f"python-{name}", function)
-    return Place({"model": f"{row.name}/{OWN_MODEL}"}, (row,))
 
 
 def place_of_object(name: str, provider: Answers) -> Place:

@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from trunkline.asking.lenient import lenient
-from trunkline.client import AsyncClient
-from trunkline.interfaces.line import FOREVER, chain, line
-from trunkline.vocabulary.protocols import Json
+from trunkline.interfaces.line import FOREVER, Place, line
 
 from .faults import in_our_words
-from .places import Place, place_of_kind, place_of_object
+from .places import place_of_kind, place_of_object
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -61,7 +59,7 @@ class BuiltInProvider(LLMProvider):
         self.kind = kind
         self.name = name
         self.place = place_of_kind(kind, name, config)
-        self._client = client_of({name: self.place})
+        self._client = line().asking({name: self.place})
 
     def __repr__(self) -> str:
         return f"BuiltInProvider(kind={self.kind!r}, name={self.name!r})"  # the key is left out
@@ -80,7 +78,7 @@ class CachedLLMProvider(LLMProvider):
         self.base_provider = base_provider
         cache = {"always": True, "max_entries": cache_size, "seconds": A_YEAR}
         with in_our_words():
-            self._client = client_of({"cached": place_of(base_provider, "cached")}, cache=cache)
+            self._client = line().asking({"cached": place_of(base_provider, "cached")}, cache=cache)
 
     async def generate_response(self, messages: Messages, **kwargs: Any) -> str:
         """The answer that is kept, or a new one. Raises LLMError."""
@@ -94,10 +92,3 @@ A_YEAR = 365 * FOREVER
 def place_of(provider: LLMProvider, name: str) -> Place:
     """Where a provider's calls go."""
     return provider.place if isinstance(provider, BuiltInProvider) else place_of_object(name, provider)
-
-
-def client_of(places: Mapping[str, Place], **said: Any) -> AsyncClient:
-    """A client that asks these in order, each when those before it fail."""
-    targets: dict[str, Json] = {name: place.target for name, place in places.items()}
-    rows = tuple(row for place in places.values() for row in place.rows)
-    return line().client({**chain(targets, {}), **said}, providers=rows)

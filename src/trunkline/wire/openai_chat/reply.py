@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
@@ -38,6 +38,8 @@ def reply_from_wire(body: Json) -> Reply:
             raise hidden_error(body)
         raise ResponseParseError("the provider's answer has no 'choices'", body=msgspec.json.encode(body), dialect=name)
     choices = body.pop("choices")
+    if (error := _broken(choices)) is not None:
+        raise hidden_error({"error": error})
     usage = body.pop("usage", None)
     body.pop("object", None)
     for key in [key for key, value in body.items() if value is None]:
@@ -55,6 +57,16 @@ def reply_from_wire(body: Json) -> Reply:
         )
     except InvalidRequestError as error:  # the reader's complaint, but about the provider's words
         raise ResponseParseError(f"the provider's answer cannot be read: {error.message}", dialect=name) from None
+
+
+def _broken(choices: Any) -> Json | None:
+    """The error with which an answer ended after it had begun: in the choice, where its status is a success
+    (openrouter.ai/docs/api-reference/errors). What there is of its text is no answer."""
+    for choice in cast("list[Any]", choices) if isinstance(choices, list) else ():
+        body = an_object(choice)
+        if body.get("finish_reason") == "error":
+            return an_object(body.get("error")) or {"message": "the provider failed in the middle of its answer"}
+    return None
 
 
 def _choice_from_wire(value: Any, at: int) -> Choice:
@@ -225,5 +237,7 @@ def glance(body: bytes) -> Seen:
     except msgspec.MsgspecError:
         return Seen()
     word = seen.choices[0].finish_reason if seen.choices else None
+    if word == "error":  # whoever reads it says which
+        return Seen()
     usage = usage_from_wire(seen.usage) if seen.usage else None
     return Seen(usage, finish_from_word(word, called=False), seen.service_tier)

@@ -1,0 +1,120 @@
+"""Factory: a handler for a key."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+from trunkline.interfaces.line import on_reload, place_of_function
+from trunkline.vocabulary.protocols import Json
+
+from .configs import AnyConfig, LLMConfig, settings
+from .faults import DuplicateCustomLLMProviderError, InvalidLLMConfigError
+from .handler import Handler, LLMAPIHandler
+from .places import Pool, client_of, pool_of
+from .registry import LLMConfigRegistry
+
+
+class LLMAPIHandlerFactory:
+    """Handlers by key: the program's own, else those of the registry. The one that SECONDARY_LLM_KEY names answers
+    where the first cannot."""
+
+    _custom_handlers: dict[str, LLMAPIHandler] = {}
+    _made: dict[tuple[str, str | None], tuple[AnyConfig, Handler]] = {}
+    """By key and second key: a handler, and of which configuration it was made."""
+
+    @staticmethod
+    def get_llm_api_handler(llm_key: str | None = None) -> LLMAPIHandler:
+        """The handler of a key; LLM_KEY's, where none is named. Raises InvalidLLMConfigError that says what to
+        change."""
+        key = llm_key or settings.LLM_KEY or ""
+        if key in LLMAPIHandlerFactory._custom_handlers:
+            return LLMAPIHandlerFactory._custom_handlers[key]
+        config = LLMConfigRegistry.get_config(key)
+        second = settings.SECONDARY_LLM_KEY if key != settings.SECONDARY_LLM_KEY else None
+        made = LLMAPIHandlerFactory._made.get((key, second))
+        if made is None or made[0] != config:
+            made = config, _handler(key, config, second)
+            LLMAPIHandlerFactory._made[key, second] = made
+        return made[1]
+
+    @staticmethod
+    def get_llm_api_handler_with_router(llm_key: str) -> LLMAPIHandler:
+        """The same, for a key that stands for a router."""
+        if not LLMConfigRegistry.is_router_config(llm_key):
+            raise InvalidLLMConfigError(f"the key '{llm_key}' stands for no router")
+        return LLMAPIHandlerFactory.get_llm_api_handler(llm_key)
+
+    @classmethod
+    def register_custom_handler(cls, llm_key: str, handler: LLMAPIHandler) -> None:
+        """Have a function of the program's own answer for a key. Raises DuplicateCustomLLMProviderError where there is
+        one."""
+        if not callable(handler):
+            raise InvalidLLMConfigError(f"the handler of '{llm_key}' is no function")
+        if cls._custom_handlers.setdefault(llm_key, handler) is not handler:
+            raise DuplicateCustomLLMProviderError(f"the key '{llm_key}' has a custom handler already")
+
+    @classmethod
+    def reset(cls) -> None:
+        """Forget every custom handler, and what was made."""
+        cls._custom_handlers.clear()
+        cls._made.clear()
+
+
+on_reload(LLMAPIHandlerFactory._made.clear)  # pyright: ignore[reportPrivateUsage]
+
+
+def create_single_provider_handler(llm_config: LLMConfig) -> LLMAPIHandler:
+    """A handler for a configuration that has no key."""
+    return _handler(llm_config.model_name, llm_config, settings.SECONDARY_LLM_KEY)
+
+
+def _handler(key: str, config: AnyConfig, second: str | None) -> Handler:
+    fallback = _pool_of_key(second) if second is not None else None
+    client = client_of(pool_of(config), fallback)
+    return Handler(key, client, sees=config.supports_vision, prefixed=config.add_assistant_prefix)
+
+
+def _pool_of_key(key: str) -> Pool:
+    custom = LLMAPIHandlerFactory._custom_handlers.get(key)  # pyright: ignore[reportPrivateUsage]
+    if custom is None:
+        return pool_of(LLMConfigRegistry.get_config(key))
+
+    async def asked(body: Json) -> str:
+        said = await custom(**_prompted(body["messages"]))
+        return said if isinstance(said, str) else msgspec.json.encode(said).decode()
+
+    return Pool({key: place_of_function(key, asked)})
+
+
+def _prompted(messages: Sequence[Json]) -> dict[str, Any]:
+    """A conversation as a handler is asked: its prompt, its screenshots, its system prompt."""
+    prompt: list[str] = []
+    screenshots: list[bytes] = []
+    system: list[str] = []
+    for message in messages:
+        content: Any = message.get("content") or ""
+        parts = cast("list[Any]", content if isinstance(content, list) else [{"type": "text", "text": content}])
+        for part in parts:
+            if message["role"] == "user" and part["type"] == "image_url":
+                screenshots.append(b64decode(part["image_url"]["url"].partition(",")[2]))
+            elif message["role"] == "user":
+                prompt.append(part.get("text", ""))
+            elif message["role"] in ("system", "developer"):
+                system.append(part.get("text", ""))
+    return {
+        "prompt": "\n".join(prompt),
+        "screenshots": screenshots or None,
+        "system_prompt": "\n".join(system) or None,
+    }
+
+
+OPTIMAL = {"simple": "gpt-4o-mini", "vision": "gpt-4o", "reasoning": "claude-3-opus"}
+
+
+async def get_optimal_provider(prompt_complexity: str) -> str:
+    """The key for a task: `simple` is cheap, `vision` sees, `reasoning` thinks; anything else is `gpt-4o`."""
+    return OPTIMAL.get(prompt_complexity, "gpt-4o")

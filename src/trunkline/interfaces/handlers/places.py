@@ -1,0 +1,168 @@
+"""Places: where a configuration's calls go, in the engine's words.
+
+Owns what a router's words come to (`tpm`, `redis_host`, `routing_strategy`, …), and that a second key is the first
+one's fallback.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from trunkline.client import AsyncClient
+from trunkline.interfaces.line import CHAIN, FOREVER, Place, line, manner, named, placed
+from trunkline.vocabulary.errors import TrunklineError
+from trunkline.vocabulary.protocols import Json
+from trunkline.vocabulary.settings import KNOWN, OTHER_WORDS
+
+from .configs import AnyConfig, LiteLLMParams, LLMConfig, LLMRouterConfig, LLMRouterModelConfig, settings
+from .faults import InvalidLLMConfigError, ours
+
+logger = logging.getLogger("trunkline.interfaces.handlers")
+
+MAX_RETRIES = 3
+"""How often a model is asked again."""
+RETRY_DELAY = 1.0
+"""Seconds before it is asked again, except after a broken network, which is asked at once."""
+SECONDARY = "fallback"
+"""The route of the second key."""
+A_DAY = FOREVER
+
+
+class Pool(Struct, frozen=True):
+    """What a key's calls may go to: targets that do the same, and how one of them is chosen."""
+
+    places: Mapping[str, Place]
+    strategy: str = "ordered"
+    weights: Mapping[str, float] = {}
+    said: Mapping[str, Any] = {}
+    """What else the engine is told: where limits and answers are kept."""
+
+
+def pool_of(config: AnyConfig) -> Pool:
+    """Where a configuration's calls go."""
+    return _pool_of_router(config) if isinstance(config, LLMRouterConfig) else _pool_of_model(config)
+
+
+def client_of(pool: Pool, second: Pool | None) -> AsyncClient:
+    """A client that asks a pool, and the second one when nobody of it can answer. Raises InvalidLLMConfigError."""
+    pools = {CHAIN: pool} if second is None else {CHAIN: pool, SECONDARY: second}
+    targets: Json = {}
+    routes: Json = {}
+    for name, each in pools.items():
+        own = {_free(target, targets, place.target): place for target, place in each.places.items()}
+        targets.update({target: place.target for target, place in own.items()})
+        weights = {target: weight for target, weight in each.weights.items() if target in own}
+        routes[name] = {"targets": [*own], "strategy": each.strategy, "weights": weights}
+    if second is not None:
+        routes[CHAIN]["fallbacks"] = [SECONDARY]
+    said = {
+        "model": CHAIN,
+        "targets": {name: target for name, target in targets.items() if target},
+        "routes": routes,
+        "timeout": FOREVER,
+        **_manner(settings.LLM_CONFIG_TIMEOUT, retries=MAX_RETRIES),
+        **pool.said,
+    }
+    rows = [row for each in pools.values() for place in each.places.values() for row in place.rows]
+    try:
+        return line().client(said, providers=rows)
+    except TrunklineError as error:
+        raise ours(error) from error
+
+
+def _free(name: str, taken: Mapping[str, Json], target: Mapping[str, Any]) -> str:
+    """The name, numbered where another target has it."""
+    free, number = name, 2
+    while free in taken and taken[free] != target:
+        free, number = f"{name} ({number})", number + 1
+    return free
+
+
+def _manner(timeout: float, *, retries: int) -> Json:
+    return manner(retries=retries, timeout=timeout, first=RETRY_DELAY, network_at_once=True)
+
+
+# -- one model ---------------------------------------------------------------------------------------------------------
+
+
+def _pool_of_model(config: LLMConfig) -> Pool:
+    params = config.litellm_params or LiteLLMParams()
+    model = params.model or config.model_name
+    if named(model) and config.litellm_params is None:
+        return Pool({model: Place({})})  # it stands in the machine's configuration, with all that it needs
+    said = {
+        "max_tokens": settings.LLM_CONFIG_MAX_TOKENS if config.max_tokens is None else config.max_tokens,
+        "temperature": settings.LLM_CONFIG_TEMPERATURE if config.temperature is None else config.temperature,
+    }
+    name, target = _target(model, params, said, retries=MAX_RETRIES)
+    return Pool({name: Place(target)})
+
+
+def _target(model: str, params: LiteLLMParams, said: Json, *, retries: int) -> tuple[str, Json]:
+    """A model's full name, and it as a target."""
+    provider, name = placed(model)
+    target: Json = {
+        "model": f"{provider}/{name}",
+        "api_key": params.api_key,
+        "base_url": params.api_base,
+        "headers": params.extra_headers or {},
+        "options": {"api_version": params.api_version} if params.api_version else {},
+        "settings": said,
+        **_manner(params.timeout or settings.LLM_CONFIG_TIMEOUT, retries=retries),
+    }
+    return f"{provider}/{name}", target
+
+
+# -- a router ----------------------------------------------------------------------------------------------------------
+
+
+def _pool_of_router(config: LLMRouterConfig) -> Pool:
+    places: dict[str, Place] = {}
+    weights: dict[str, float] = {}
+    for deployment in config.model_list:
+        name, target = _deployed(deployment, retries=MAX_RETRIES if config.enable_retry else 0)
+        name = _free(name, {taken: {} for taken in places}, target)
+        places[name] = Place(target)
+        if deployment.weight is not None:
+            weights[name] = deployment.weight
+    redis = _redis_of(config)
+    said: Json = {"cache": {"always": config.enable_caching}}
+    if redis is not None:
+        said["state"] = {"url": redis, "fail": "share"}
+        said["cache"] |= {"store": "redis"}
+    return Pool(places, config.routing_strategy, weights, said)
+
+
+def _deployed(deployment: LLMRouterModelConfig, *, retries: int) -> tuple[str, Json]:
+    words = dict(deployment.litellm_params)
+    own = {word: words.pop(word) for word in [*words] if word in KNOWN or word in OTHER_WORDS}
+    try:
+        params = LiteLLMParams(**words)
+    except TypeError:
+        known = ", ".join([*LiteLLMParams.__dataclass_fields__, *sorted(KNOWN)])
+        unknown = ", ".join(word for word in words if word not in LiteLLMParams.__dataclass_fields__)
+        raise InvalidLLMConfigError(
+            f"{deployment.model_name}: litellm_params does not know {unknown}; there are {known}"
+        ) from None
+    usual = {"max_tokens": settings.LLM_CONFIG_MAX_TOKENS, "temperature": settings.LLM_CONFIG_TEMPERATURE}
+    name, target = _target(params.model or deployment.model_name, params, {**usual, **own}, retries=retries)
+    limits = {"rpm": deployment.rpm, "tpm": deployment.tpm}
+    return name, {**target, **{word: limit for word, limit in limits.items() if limit is not None}}
+
+
+def _redis_of(config: LLMRouterConfig) -> str | None:
+    """The address of Redis, where there is to be one."""
+    if not config.redis_host:
+        return None
+    if find_spec("redis") is None:
+        logger.warning("redis_host is named and the package is missing (pip install 'trunkline[redis]'): limits and "
+                       "answers are this process' alone")  # fmt: skip
+        return None
+    password = f":{quote(config.redis_password, safe='')}@" if config.redis_password else ""
+    return f"redis://{password}{config.redis_host}:{config.redis_port}"

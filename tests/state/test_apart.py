@@ -1,0 +1,32 @@
+"""Targets of one name that are not the same."""
+
+import pytest
+
+from samples import chat
+from trunkline import AsyncClient
+from trunkline.runtime import Runtime
+from trunkline.state.apart import Apart
+from trunkline.testing import FakeUpstream, reply
+
+
+def test_each_that_is_something_else_has_a_number():
+    apart = Apart()
+    names = [apart("a", "here", key) for key in ("one", "two", "one", "three")]
+    assert names == ["a", "a #2", "a", "a #3"]
+    assert apart("b", "here", "one") == "b"
+
+
+@pytest.mark.anyio
+async def test_that_a_key_was_refused_says_nothing_of_another_key():
+    def told(asked):
+        good = asked.headers["authorization"] == "Bearer good"
+        return reply(200, chat()) if good else reply(401, {"error": {"message": "no"}})
+
+    async with FakeUpstream(told) as upstream:
+        runtime = Runtime()
+        providers = []
+        for key in ("bad", "good"):
+            env = {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": upstream.url}
+            async with AsyncClient({"model": "openai/gpt-4o"}, env=env, runtime=runtime) as client:
+                providers.append((await client.complete("Hi", fallbacks=["mock"])).provider)
+    assert providers == ["mock", "openai"]
