@@ -3,9 +3,9 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: all check test seeds fidelity fuzz chaos soak overload simulate run fix types lint house format-check requirements models bench clients docs help clean
+.PHONY: all check test apart seeds fidelity fuzz chaos soak overload simulate run fix types lint house format-check requirements models bench clients docs help clean
 
-all: check test fidelity  ## format check, lint, types, house rules, tests, recorded traffic: what CI runs
+all: check test apart fidelity  ## format check, lint, types, house rules, tests, recorded traffic: what CI runs
 
 run: .venv/ready  ## start the gateway on 127.0.0.1:4000 with the embedded model
 	@$(BIN)/trunkline serve
@@ -33,6 +33,9 @@ fix: .venv/ready  ## mend what a machine can mend
 
 clients: .venv/ready  ## the official SDKs against the gateway with the embedded model
 	@$(BIN)/pytest -m local_model
+
+apart: .venv/ready  ## the tests of a copy without interfaces/: nothing may need that room
+	@sh scripts/apart
 
 seeds: .venv/ready  ## what the interfaces' documents state, item by item: which test claims it, and how that ended
 	@PYTHONPATH=tests/interfaces $(BIN)/python tests/interfaces/seeds.py

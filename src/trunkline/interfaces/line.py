@@ -21,6 +21,7 @@ from trunkline.portal import Client
 from trunkline.providers.function import OWN_MODEL, Function, function_provider
 from trunkline.providers.provider import Provider
 from trunkline.runtime import Runtime
+from trunkline.telemetry import page
 from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError, CutOff
 
 
@@ -177,6 +178,11 @@ def chain(targets: Mapping[str, Mapping[str, Any]], manner: Mapping[str, Any]) -
         "timeout": FOREVER,
         **manner,
     }
+
+
+def metrics_page() -> str:
+    """What has been counted of all calls through the interfaces of this process, in Prometheus' exposition format."""
+    return page.text(line().runtime.metrics).decode()
 
 
 def on_reload(forget: Callable[[], object]) -> None:
