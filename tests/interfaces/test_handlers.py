@@ -470,6 +470,49 @@ async def test_one_that_fails_leaves_the_calls_to_the_others(machine, upstream, 
     assert models(upstream)[-1] == "gpt-4o-mini"
 
 
+@pytest.mark.seed("S0.15")
+async def test_a_router_has_groups_to_fall_back_on(upstream, clock):
+    listed = [LLMRouterModelConfig(name, {}) for name in ("gpt-4o", "gpt-4o-mini", "claude-3-opus-20240229")]
+    groups = {"fallback_model_group": ["gpt-4o-mini", "claude-3-opus-20240229"], "enable_retry": False}
+    LLMConfigRegistry.register_config("POOL", LLMRouterConfig(listed, main_model_group="gpt-4o", **groups))
+    upstream.script = {"gpt-4o": refused(500), "gpt-4o-mini": refused(500)}
+    assert await handler("POOL")("Which actions?") == PARSED
+    assert models(upstream) == ["gpt-4o", "gpt-4o-mini", "claude-3-opus-20240229"]
+    with pytest.raises(InvalidLLMConfigError, match="'gpt-5'"):
+        LLMRouterConfig(listed, fallback_model_group="gpt-5")
+    with pytest.raises(InvalidLLMConfigError, match="all models are fallbacks"):
+        LLMRouterConfig(listed[:1], fallback_model_group="gpt-4o")
+
+
+@pytest.mark.parametrize(
+    ("how", "word"),
+    [
+        ({"prompt": 7}, "the prompt is a text"),
+        ({"prompt": "Hi", "parameters": {"temperatur": 1}}, "did you mean 'temperature'"),
+    ],
+)
+async def test_what_cannot_be_asked_is_refused_and_nothing_is_sent(upstream, how, word):
+    with pytest.raises(LLMProviderError, match=f"(?i){word}"):
+        await handler()(**how)
+    assert not upstream.served
+
+
+async def test_a_reply_that_calls_tools_is_given_whole(upstream):
+    call = {"id": "1", "type": "function", "function": {"name": "click", "arguments": "{}"}}
+    upstream.script["gpt-4o"] = reply(200, chat(None, tool_calls=[call]))
+    tool = {"name": "click", "parameters": {"type": "object"}}
+    said = await handler()("Which actions?", parameters={"tools": [tool]})
+    assert said.tool_calls[0].name == "click"
+
+
+async def test_a_handler_is_made_anew_where_the_environment_says_something_else(machine, upstream):
+    first = handler()
+    assert handler() is first
+    machine.setenv("OPENAI_API_KEY", "sk-other")
+    await handler()("Which actions?")
+    assert upstream.served[0].headers["authorization"] == "Bearer sk-other"
+
+
 @pytest.mark.seed("S0.20")
 async def test_the_same_prompt_is_asked_once(upstream):
     ask = router(enable_caching=True)

@@ -70,9 +70,19 @@ class LLMRouterConfig:
     """The same prompt with the same parameters is asked once."""
     enable_retry: bool = True
     routing_strategy: Literal["simple-shuffle", "least-busy"] = "simple-shuffle"
+    main_model_group: str | None = None
+    """Only the models of this name are asked first; None: all that are in no other group."""
+    fallback_model_group: str | list[str] | None = None
+    """Models of these names are asked, group by group, when those cannot answer."""
     required_env_vars: list[str] = field(default_factory=list[str])
     supports_vision: bool = True
     add_assistant_prefix: bool = False
+
+    @property
+    def fallbacks(self) -> list[str]:
+        """The names of the groups behind the first."""
+        said = self.fallback_model_group
+        return [said] if isinstance(said, str) else list(said or ())
 
     def __post_init__(self) -> None:
         if self.routing_strategy not in STRATEGIES:
@@ -81,6 +91,12 @@ class LLMRouterConfig:
             )
         if not self.model_list:
             raise InvalidLLMConfigError("the model_list is empty: name a model")
+        names = {deployment.model_name for deployment in self.model_list}
+        for group in [*([self.main_model_group] if self.main_model_group else []), *self.fallbacks]:
+            if group not in names:
+                raise InvalidLLMConfigError(f"no model of the model_list is called {group!r}")
+        if not names - set(self.fallbacks):
+            raise InvalidLLMConfigError("all models are fallbacks: leave one for the first call")
 
 
 STRATEGIES = ("simple-shuffle", "least-busy")

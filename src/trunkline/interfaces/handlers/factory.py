@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -14,7 +15,7 @@ from trunkline.vocabulary.protocols import Json
 from .configs import AnyConfig, LLMConfig, settings
 from .faults import DuplicateCustomLLMProviderError, InvalidLLMConfigError
 from .handler import Handler, LLMAPIHandler
-from .places import Pool, client_of, pool_of
+from .places import Pool, client_of, pools_of
 from .registry import LLMConfigRegistry
 
 
@@ -23,8 +24,8 @@ class LLMAPIHandlerFactory:
     where the first cannot."""
 
     _custom_handlers: dict[str, LLMAPIHandler] = {}
-    _made: dict[tuple[str, str | None], tuple[AnyConfig, Handler]] = {}
-    """By key and second key: a handler, and of which configuration it was made."""
+    _made: dict[str, tuple[AnyConfig, Mapping[str, str], Handler]] = {}
+    """By key: a handler, and of which configuration and environment it was made."""
 
     @staticmethod
     def get_llm_api_handler(llm_key: str | None = None) -> LLMAPIHandler:
@@ -33,13 +34,12 @@ class LLMAPIHandlerFactory:
         key = llm_key or settings.LLM_KEY or ""
         if key in LLMAPIHandlerFactory._custom_handlers:
             return LLMAPIHandlerFactory._custom_handlers[key]
-        config = LLMConfigRegistry.get_config(key)
-        second = settings.SECONDARY_LLM_KEY if key != settings.SECONDARY_LLM_KEY else None
-        made = LLMAPIHandlerFactory._made.get((key, second))
-        if made is None or made[0] != config:
-            made = config, _handler(key, config, second)
-            LLMAPIHandlerFactory._made[key, second] = made
-        return made[1]
+        config, env = LLMConfigRegistry.get_config(key), dict(os.environ)
+        made = LLMAPIHandlerFactory._made.get(key)
+        if made is None or made[:2] != (config, env):
+            made = config, env, _handler(key, config)
+            LLMAPIHandlerFactory._made[key] = made
+        return made[2]
 
     @staticmethod
     def get_llm_api_handler_with_router(llm_key: str) -> LLMAPIHandler:
@@ -69,25 +69,26 @@ on_reload(LLMAPIHandlerFactory._made.clear)  # pyright: ignore[reportPrivateUsag
 
 def create_single_provider_handler(llm_config: LLMConfig) -> LLMAPIHandler:
     """A handler for a configuration that has no key."""
-    return _handler(llm_config.model_name, llm_config, settings.SECONDARY_LLM_KEY)
+    return _handler(llm_config.model_name, llm_config)
 
 
-def _handler(key: str, config: AnyConfig, second: str | None) -> Handler:
-    fallback = _pool_of_key(second) if second is not None else None
-    client = client_of(pool_of(config), fallback)
+def _handler(key: str, config: AnyConfig) -> Handler:
+    second = settings.SECONDARY_LLM_KEY
+    behind = _pools_of_key(second) if second and second != key else []
+    client = client_of([*pools_of(config), *behind])
     return Handler(key, client, sees=config.supports_vision, prefixed=config.add_assistant_prefix)
 
 
-def _pool_of_key(key: str) -> Pool:
+def _pools_of_key(key: str) -> list[Pool]:
     custom = LLMAPIHandlerFactory._custom_handlers.get(key)  # pyright: ignore[reportPrivateUsage]
     if custom is None:
-        return pool_of(LLMConfigRegistry.get_config(key))
+        return pools_of(LLMConfigRegistry.get_config(key))
 
     async def asked(body: Json) -> str:
         said = await custom(**_prompted(body["messages"]))
         return said if isinstance(said, str) else msgspec.json.encode(said).decode()
 
-    return Pool({key: place_of_function(key, asked)})
+    return [Pool({key: place_of_function(key, asked)})]
 
 
 def _prompted(messages: Sequence[Json]) -> dict[str, Any]:

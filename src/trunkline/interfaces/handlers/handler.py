@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 from trunkline.asking.lenient import lenient
 from trunkline.asking.media import image
 from trunkline.client import AsyncClient
-from trunkline.vocabulary.errors import ContextWindowError, TrunklineError
+from trunkline.vocabulary.errors import ContextWindowError, InvalidRequestError, TrunklineError
 from trunkline.vocabulary.messages import Message, said
 from trunkline.vocabulary.parts import Text
 from trunkline.vocabulary.replies import Reply
@@ -81,13 +81,14 @@ class Handler:
         system_prompt: str | None = None,
         raw_response: bool = False,
     ) -> Any:
-        """The object in the answer to a prompt; with `raw_response` the whole reply, unread. `parameters` count more
-        than the configuration's. Raises LLMProviderError and its kin; `prompt_name` is told in the log."""
-        talk = [said("user", prompt, *map(image, screenshots if screenshots and self._sees else ()))]
-        if self._prefixed and not raw_response:
-            talk.append(Message("assistant", (Text(PREFIX),)))
+        """The object in the answer to a prompt; with `raw_response`, or where the model calls tools, the whole reply.
+        `parameters` (settings, rules, `tools`) count more than the configuration's. Raises LLMProviderError and its
+        kin; `prompt_name` is told in the log."""
         check = None if raw_response else self._complaint
         try:
+            talk = self._talk(prompt, screenshots or ())
+            if self._prefixed and not raw_response:
+                talk.append(Message("assistant", (Text(PREFIX),)))
             reply = await self._client.complete(
                 talk, system=system_prompt, truncate_prompt=True, check=check, **(parameters or {})
             )
@@ -98,9 +99,14 @@ class Handler:
                 told.message = f"{prompt_name}: {told.message}"
             raise told from error
         self.last_call_stats = _stats(reply)
-        return reply if raw_response else self._read(reply)
+        return reply if raw_response or reply.tool_calls else self._read(reply)
 
     send_prompt = __call__
+
+    def _talk(self, prompt: Any, screenshots: Sequence[bytes]) -> list[Message]:
+        if not isinstance(prompt, str):
+            raise InvalidRequestError(f"the prompt is a text, not {type(prompt).__name__}", param="prompt")
+        return [said("user", prompt, *(map(image, screenshots) if self._sees else ()))]
 
     def _read(self, reply: Reply) -> Any:
         text = reply.text

@@ -7,7 +7,7 @@ one's fallback.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import quote
@@ -29,9 +29,6 @@ MAX_RETRIES = 3
 """How often a model is asked again."""
 RETRY_DELAY = 1.0
 """Seconds before it is asked again, except after a broken network, which is asked at once."""
-SECONDARY = "fallback"
-"""The route of the second key."""
-A_DAY = FOREVER
 
 
 class Pool(Struct, frozen=True):
@@ -44,40 +41,40 @@ class Pool(Struct, frozen=True):
     """What else the engine is told: where limits and answers are kept."""
 
 
-def pool_of(config: AnyConfig) -> Pool:
-    """Where a configuration's calls go."""
-    return _pool_of_router(config) if isinstance(config, LLMRouterConfig) else _pool_of_model(config)
+def pools_of(config: AnyConfig) -> list[Pool]:
+    """Where a configuration's calls go: a pool, and those behind it."""
+    return _pools_of_router(config) if isinstance(config, LLMRouterConfig) else [_pool_of_model(config)]
 
 
-def client_of(pool: Pool, second: Pool | None) -> AsyncClient:
-    """A client that asks a pool, and the second one when nobody of it can answer. Raises InvalidLLMConfigError."""
-    pools = {CHAIN: pool} if second is None else {CHAIN: pool, SECONDARY: second}
+def client_of(pools: Sequence[Pool]) -> AsyncClient:
+    """A client that asks a pool, and the next one when nobody of it can answer. Raises InvalidLLMConfigError."""
     targets: Json = {}
     routes: Json = {}
-    for name, each in pools.items():
-        own = {_free(target, targets, place.target): place for target, place in each.places.items()}
-        targets.update({target: place.target for target, place in own.items()})
-        weights = {target: weight for target, weight in each.weights.items() if target in own}
-        routes[name] = {"targets": [*own], "strategy": each.strategy, "weights": weights}
-    if second is not None:
-        routes[CHAIN]["fallbacks"] = [SECONDARY]
+    for at, pool in enumerate(pools):
+        own = {_free(name, targets, place.target): place.target for name, place in pool.places.items()}
+        targets |= own
+        route = {"targets": [*own], "strategy": pool.strategy, "weights": pool.weights}
+        routes[f"{CHAIN} {at + 1}" if at else CHAIN] = route
+    routes[CHAIN]["fallbacks"] = [name for name in routes if name != CHAIN]
+    shared = next((pool.said["state"] for pool in pools if "state" in pool.said), None)
     said = {
         "model": CHAIN,
         "targets": {name: target for name, target in targets.items() if target},
         "routes": routes,
         "timeout": FOREVER,
         **_manner(settings.LLM_CONFIG_TIMEOUT, retries=MAX_RETRIES),
-        **pool.said,
+        **({"state": shared} if shared is not None else {}),
+        **pools[0].said,
     }
-    rows = [row for each in pools.values() for place in each.places.values() for row in place.rows]
+    rows = [row for pool in pools for place in pool.places.values() for row in place.rows]
     try:
         return line().client(said, providers=rows)
     except TrunklineError as error:
         raise ours(error) from error
 
 
-def _free(name: str, taken: Mapping[str, Json], target: Mapping[str, Any]) -> str:
-    """The name, numbered where another target has it."""
+def _free(name: str, taken: Mapping[str, Any], target: Mapping[str, Any]) -> str:
+    """The name, numbered where a target has it that is not the same."""
     free, number = name, 2
     while free in taken and taken[free] != target:
         free, number = f"{name} ({number})", number + 1
@@ -122,21 +119,32 @@ def _target(model: str, params: LiteLLMParams, said: Json, *, retries: int) -> t
 # -- a router ----------------------------------------------------------------------------------------------------------
 
 
-def _pool_of_router(config: LLMRouterConfig) -> Pool:
-    places: dict[str, Place] = {}
-    weights: dict[str, float] = {}
-    for deployment in config.model_list:
-        name, target = _deployed(deployment, retries=MAX_RETRIES if config.enable_retry else 0)
-        name = _free(name, {taken: {} for taken in places}, target)
-        places[name] = Place(target)
-        if deployment.weight is not None:
-            weights[name] = deployment.weight
+def _pools_of_router(config: LLMRouterConfig) -> list[Pool]:
+    groups = [[one for one in config.model_list if _is_main(one, config)]]
+    groups += [[one for one in config.model_list if one.model_name == name] for name in config.fallbacks]
     redis = _redis_of(config)
     said: Json = {"cache": {"always": config.enable_caching}}
     if redis is not None:
         said["state"] = {"url": redis, "fail": "share"}
         said["cache"] |= {"store": "redis"}
-    return Pool(places, config.routing_strategy, weights, said)
+    return [_pool_of_group(group, config, said) for group in groups]
+
+
+def _is_main(deployment: LLMRouterModelConfig, config: LLMRouterConfig) -> bool:
+    name = deployment.model_name
+    return name == config.main_model_group if config.main_model_group else name not in config.fallbacks
+
+
+def _pool_of_group(group: Sequence[LLMRouterModelConfig], config: LLMRouterConfig, said: Json) -> Pool:
+    targets: Json = {}
+    weights: dict[str, float] = {}
+    for deployment in group:
+        name, target = _deployed(deployment, retries=MAX_RETRIES if config.enable_retry else 0)
+        name = _free(name, targets, target)
+        targets[name] = target
+        if deployment.weight is not None:
+            weights[name] = deployment.weight
+    return Pool({name: Place(target) for name, target in targets.items()}, config.routing_strategy, weights, said)
 
 
 def _deployed(deployment: LLMRouterModelConfig, *, retries: int) -> tuple[str, Json]:
@@ -161,8 +169,8 @@ def _redis_of(config: LLMRouterConfig) -> str | None:
     if not config.redis_host:
         return None
     if find_spec("redis") is None:
-        logger.warning("redis_host is named and the package is missing (pip install 'trunkline[redis]'): limits and "
-                       "answers are this process' alone")  # fmt: skip
+        logger.warning("redis_host is named, and the package is missing: pip install 'trunkline[redis]'. Limits and "
+                       "answers are this process' own")  # fmt: skip
         return None
     password = f":{quote(config.redis_password, safe='')}@" if config.redis_password else ""
     return f"redis://{password}{config.redis_host}:{config.redis_port}"
