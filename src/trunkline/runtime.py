@@ -77,6 +77,16 @@ class Runtime:
         other.state, other.store = state or self.state, store or self.store
         return other
 
+    def forget(self) -> None:
+        """Forget what this process has learned of targets, what the metrics have counted, and the answers that are kept
+        in memory. Limits, budgets, the ledger and connections go on."""
+        self.board.clear()
+        if isinstance(self.state, MemoryState):
+            self.state.rests.clear()
+        self.metrics.reset()
+        if isinstance(self.store, MemoryCache):
+            self.store.clear()
+
     async def close(self) -> None:
         """Close the running loop's connections; safe to call again."""
         for transport in self.transports.values():

@@ -6,6 +6,8 @@ import pytest
 
 from trunkline import interfaces
 from trunkline.interfaces import line
+from trunkline.state.memory import MemoryState
+from trunkline.testing import FakeClock
 
 WORDS = ("LLM_", "LITELLM_", "OPENROUTER_", "PORTKEY_", "TRUNKLINE_", "AZURE_", "OPENAI_", "ANTHROPIC_", "WISEFLOW_")
 OTHERS = ("PRIMARY_MODEL", "SECONDARY_MODEL", "SECONDARY_LLM_KEY", "PREFERRED_LLM_PROVIDER", "DEFAULT_LLM_PROVIDER")
@@ -29,3 +31,12 @@ async def closing():
     yield
     if line._line.made is not None:
         await line._line.made.runtime.close()
+
+
+@pytest.fixture
+def clock(machine):
+    """Nobody waits for a retry, or for a rest."""
+    clock, runtime = FakeClock(), line.line().runtime
+    machine.setattr(runtime, "clock", clock)
+    machine.setattr(runtime, "state", MemoryState(clock))
+    return clock

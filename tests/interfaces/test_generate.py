@@ -11,7 +11,7 @@ from samples import chat, message
 from trunkline import ConfigurationError, interfaces
 from trunkline.interfaces.generate import LLMInterface, generate
 from trunkline.interfaces.line import line
-from trunkline.testing import FakeClock, FakeUpstream, Told, reply
+from trunkline.testing import FakeUpstream, Told, reply
 
 pytestmark = pytest.mark.anyio
 TALK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello, world!"}]
@@ -33,14 +33,6 @@ def openai(machine, upstream):
     machine.setenv("OPENAI_API_KEY", "sk-own")
     machine.setenv("OPENAI_API_BASE", f"{upstream.url}/v1")
     return machine
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """Nobody waits for a retry."""
-    clock = FakeClock()
-    monkeypatch.setattr(line().runtime, "clock", clock)
-    return clock
 
 
 def asked(upstream):

@@ -30,8 +30,7 @@ from trunkline.interfaces.handlers import (
     render_dashboard,
     settings,
 )
-from trunkline.interfaces.line import line
-from trunkline.testing import FakeClock, FakeUpstream, Told, reply
+from trunkline.testing import FakeUpstream, Told, reply
 
 pytestmark = pytest.mark.anyio
 PNG = base64.b64decode(
@@ -74,14 +73,6 @@ def keys():
     yield
     LLMConfigRegistry.reset()
     LLMAPIHandlerFactory.reset()
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """Nobody waits for a retry."""
-    clock = FakeClock()
-    monkeypatch.setattr(line().runtime, "clock", clock)
-    return clock
 
 
 def handler(key="gpt-4o", **config):

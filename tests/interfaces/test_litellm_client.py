@@ -23,7 +23,7 @@ from trunkline.interfaces.litellm_client import (
     Message,
     completion_cost,
 )
-from trunkline.testing import FakeClock, FakeUpstream, Told, reply, stream
+from trunkline.testing import FakeUpstream, Told, reply, stream
 
 TALK = [Message(role="system", content="Be brief."), Message(role="user", content="Hello!")]
 ANSWER = reply(200, chat("Hello!"))
@@ -48,14 +48,6 @@ def serve(machine):
     yield answering
     for upstream in made:
         upstream.__exit__(None, None, None)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """Nobody waits for a retry."""
-    clock = FakeClock()
-    monkeypatch.setattr(line().runtime, "clock", clock)
-    return clock
 
 
 def client(**said):

@@ -22,7 +22,7 @@ from trunkline.interfaces.manager import (
     create_llm_manager_from_env,
     create_react_agent,
 )
-from trunkline.testing import FakeClock, FakeUpstream, Told, reply
+from trunkline.testing import FakeUpstream, Told, reply
 
 pytestmark = pytest.mark.anyio
 TALK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello!"}]
@@ -54,14 +54,6 @@ async def upstream(machine, closing):
         for provider in ("OPENAI", "ANTHROPIC"):
             machine.setenv(f"{provider}_API_BASE", f"{upstream.url}/v1")
         yield upstream
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """Nobody waits for a retry."""
-    clock = FakeClock()
-    monkeypatch.setattr(line().runtime, "clock", clock)
-    return clock
 
 
 def manager(cls=LLMManager, **configs):

@@ -1,19 +1,15 @@
 """The registry: OpenRouter first, Portkey behind it, and providers of the program's own."""
 
 import asyncio
-import gc
 import json
 import logging
 import threading
-from pathlib import Path
 
 import pytest
 
 from samples import USAGE, chat
-from test_docs import blocks
 from trunkline import ConfigurationError, TrunklineError, interfaces
 from trunkline.interfaces import registry
-from trunkline.interfaces.line import line
 from trunkline.interfaces.registry import (
     LLMCompletion,
     LLMProvider,
@@ -35,8 +31,7 @@ from trunkline.interfaces.registry import (
     register_llm_provider,
     reset_llm_providers,
 )
-from trunkline.state.memory import MemoryState
-from trunkline.testing import FakeClock, FakeUpstream, Told, reply
+from trunkline.testing import FakeUpstream, Told, reply
 
 pytestmark = pytest.mark.anyio
 TALK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello!"}]
@@ -57,15 +52,6 @@ def emptied(machine):
     reset_llm_providers()
     yield
     reset_llm_providers()
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """Nobody waits for a retry."""
-    clock = FakeClock()
-    monkeypatch.setattr(line().runtime, "clock", clock)
-    monkeypatch.setattr(line().runtime, "state", MemoryState(clock))
-    return clock
 
 
 @pytest.fixture
@@ -729,20 +715,3 @@ async def test_one_in_the_place_of_openrouter(serve):
     register_llm_provider(mine)
     assert (await get_llm_provider().generate_completion("Hello!")).provider == "portkey"
     assert (len(mine.calls), len(upstream.served)) == (1, 1)
-
-
-# -- the page ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_examples_of_the_page_that_ask_openrouter(machine, capsys):
-    page = Path(__file__).parents[2] / "docs" / "interfaces" / "registry.md"
-    here = [block for block in blocks(page) if block.not_run and Path(__file__).name in block.not_run]
-    with FakeUpstream([reply(200, chat("Paris."))]) as upstream:
-        machine.setenv("OPENROUTER_API_KEY", "sk-any")
-        machine.setenv("OPENROUTER_API_BASE", f"{upstream.url}/v1")
-        for block in here:
-            exec(compile(block.text, str(page), "exec"), {})
-            gc.collect()
-    shown = [line.partition("# -> ")[2] for block in here for line in block.text.splitlines() if "# -> " in line]
-    assert shown
-    assert capsys.readouterr().out.splitlines() == shown

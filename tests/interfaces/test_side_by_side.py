@@ -103,3 +103,16 @@ async def test_an_interface_of_its_own_keeps_its_own_line_for_slots(upstream):
     llm = LLMInterface("openai", "gpt-4o", max_concurrent_requests=1, max_retries=0)
     said = await asyncio.gather(*(llm.generate(TALK) for _ in range(5)), *(generate(messages=TALK) for _ in range(5)))
     assert [one["text"] for one in said] == ['{"a": 1}'] * 10
+
+
+async def test_what_was_learned_and_kept_is_forgotten_by_a_reload(upstream, clock):
+    first = LLMManager()
+    for name, model in (("mine", "gpt-4o"), ("spare", "gpt-4o-mini")):
+        first.add_provider(name, "openai", {"model": model, "max_retries": 0})
+    first.set_failover_sequence(["mine", "spare"])
+    line().runtime.state.rest("mine", 60.0)
+    await first.generate_response("mine", TALK)
+    interfaces.reload()
+    await first.generate_response("mine", TALK)
+    assert [one.json["model"] for one in upstream.served] == ["gpt-4o-mini", "gpt-4o"]
+    assert [figures["calls"] for figures in get_metrics().values()] == [1]

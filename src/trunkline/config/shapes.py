@@ -27,6 +27,7 @@ Port = Annotated[int, Meta(ge=0, le=65535, extra={"words": "a port from 0 to 655
 Count = Annotated[int, Meta(ge=1, extra={"words": "a whole number from 1 up"})]
 CountFromZero = Annotated[int, Meta(ge=0, extra={"words": "a whole number from 0 up"})]
 Seconds = Annotated[float, Meta(gt=0, extra={"words": "a number of seconds above 0"})]
+SecondsFromZero = Annotated[float, Meta(ge=0, extra={"words": "a number of seconds from 0 up"})]
 
 
 class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

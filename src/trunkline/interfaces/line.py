@@ -191,9 +191,11 @@ def on_reload(forget: Callable[[], object]) -> None:
 
 
 def reload() -> None:
-    """Read the environment and `trunkline.yaml` anew, and forget what was made from them. What is open stays open:
-    connections, counters, the ledger."""
+    """Read the environment and `trunkline.yaml` anew, and forget what was made from them and what was learned with
+    them: rests after failures, answers kept in memory, metrics. What must go on goes on: limits, the ledger,
+    connections."""
     if (before := _line.made) is not None:
+        before.runtime.forget()
         _line.made = Line(before.runtime)
     for forget in _forget:
         forget()

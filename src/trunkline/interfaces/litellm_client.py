@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from trunkline.config.file import Reading
+from trunkline.config.shapes import CountFromZero, Seconds
 from trunkline.portal import Client, Stream
 from trunkline.vocabulary.errors import (
     APIConnectionError,
@@ -75,9 +76,6 @@ _OURS: Mapping[type[TrunklineError], type[TrunklineError]] = {
     ConfigurationError: LLMConfigurationError,
 }
 
-_Seconds = Annotated[float, Meta(gt=0, extra={"words": "a number of seconds above 0"})]
-_Count = Annotated[int, Meta(ge=0, extra={"words": "a whole number from 0 up"})]
-
 
 class Message(Struct, kw_only=True, omit_defaults=True):
     """A turn of a conversation."""
@@ -99,9 +97,9 @@ class LiteLLMConfig(Struct, kw_only=True, forbid_unknown_fields=True):
     model: str = USUAL_MODEL
     api_key: str | None = None
     """For the provider of `model`; other providers have the key of their own variable."""
-    timeout: _Seconds = 60
+    timeout: Seconds = 60
     """Seconds of an attempt."""
-    max_retries: _Count = 3
+    max_retries: CountFromZero = 3
     """How often a call asks again after its first attempt."""
     fallback_models: list[str] = []
     """Asked in order when the first cannot answer."""
@@ -145,8 +143,8 @@ class LiteLLMConfig(Struct, kw_only=True, forbid_unknown_fields=True):
 
 _VARIABLES: Mapping[str, tuple[str, Any]] = {
     "LITELLM_MODEL": ("model", str),
-    "LITELLM_TIMEOUT": ("timeout", _Seconds),
-    "LITELLM_MAX_RETRIES": ("max_retries", _Count),
+    "LITELLM_TIMEOUT": ("timeout", Seconds),
+    "LITELLM_MAX_RETRIES": ("max_retries", CountFromZero),
     "LITELLM_CACHE": ("cache", bool),
 }
 

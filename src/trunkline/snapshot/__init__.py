@@ -130,16 +130,18 @@ class Snapshot:
         options = {**self._options(provider), **(said.options if said is not None else {})}
         base_url = address(provider, self._env, said.base_url if said is not None else None)
         key = self._key(provider, named.name, said, options)
+        name = named.name
+        own = self._apart(name, provider.name, named.model, base_url, key) if self._apart is not None else name
         return Target(
-            name=named.name,
-            id=self._apart(named.name, provider.name, named.model, base_url, key) if self._apart is not None else "",
+            name=name,
+            id=own,
             provider=provider.name,
             model=named.model,
             base_url=base_url,
             key=key,
             headers=said.headers if said is not None else {},
             options=options,
-            buckets=self._buckets(named.name, said),
+            buckets=self._buckets(own, said),
             tags=frozenset(said.tags) if said is not None else frozenset(),
             adaptive=said is not None and said.adaptive,
             **(_manner(named.name, said) if said is not None else {}),

@@ -76,6 +76,12 @@ class MemoryCache:
             while self.bytes > self._most or len(self._entries) > (self._most_entries or len(self._entries)):
                 self._drop(next(iter(self._entries)))
 
+    def clear(self) -> None:
+        """Keep nothing."""
+        with self._lock:
+            self._entries.clear()
+            self.bytes = 0
+
     def _drop(self, key: str) -> None:
         value, _ = self._entries.pop(key)
         self.bytes -= _size(key, value)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Protocol, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from trunkline.config.shapes import Count, CountFromZero, Seconds, SecondsFromZero
 from trunkline.interfaces.line import Place, line, manner, place_of_function
 from trunkline.providers.function import Function
 from trunkline.providers.provider import Provider
@@ -27,11 +28,6 @@ USUAL_MODELS = {"openai": "gpt-4", "anthropic": "claude-3-sonnet-20240229"}
 MOCK_DELAY = 0.1
 MOCK_RESPONSE = "This is a mock response."
 
-_Seconds = Annotated[float, Meta(gt=0)]
-_SecondsFromZero = Annotated[float, Meta(ge=0)]
-_Count = Annotated[int, Meta(ge=1)]
-_CountFromZero = Annotated[int, Meta(ge=0)]
-
 
 class ProviderConfig(Struct, frozen=True, kw_only=True):
     """What a built-in provider can be told, beside the settings of its requests."""
@@ -40,15 +36,15 @@ class ProviderConfig(Struct, frozen=True, kw_only=True):
     model: str | None = None
     base_url: str | None = None
     organization: str | None = None
-    timeout: _Seconds = 30.0
+    timeout: Seconds = 30.0
     """Seconds of an attempt."""
-    max_retries: _CountFromZero = 3
+    max_retries: CountFromZero = 3
     """How often a call asks again after its first attempt."""
-    retry_delay: _SecondsFromZero = 1.0
+    retry_delay: SecondsFromZero = 1.0
     backoff_factor: Annotated[float, Meta(ge=1)] = 2.0
-    connection_pool_size: _Count | None = None
+    connection_pool_size: Count | None = None
     """How many connections are kept."""
-    connection_pool_maxsize: _Count | None = None
+    connection_pool_maxsize: Count | None = None
     """How many there are at the most."""
     keep_alive: bool = True
 
@@ -59,7 +55,7 @@ class MockConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     responses: dict[str, str] = {}
     """Answers by a word of the last question; `default` is for the rest."""
     default_response: str | None = None
-    delay: _SecondsFromZero = MOCK_DELAY
+    delay: SecondsFromZero = MOCK_DELAY
     """Seconds before an answer."""
     api_key: str | None = None
     model: str | None = None

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
+from trunkline.config.shapes import CountFromZero, Seconds, SecondsFromZero
 from trunkline.interfaces.line import manner
 from trunkline.vocabulary.errors import (
     APIConnectionError,
@@ -43,14 +44,11 @@ RETRYABLE: Mapping[str, tuple[type[TrunklineError], ...]] = {
 again: nobody is asked twice."""
 USUALLY_RETRYABLE = frozenset({"connection_error", "timeout_error", "rate_limit_error", "service_error"})
 
-_Seconds = Annotated[float, Meta(gt=0, extra={"words": "a number of seconds above 0"})]
-_SecondsFromZero = Annotated[float, Meta(ge=0, extra={"words": "a number of seconds from 0 up"})]
-_Count = Annotated[int, Meta(ge=0, extra={"words": "a whole number from 0 up"})]
 _NUMBERS: Mapping[str, Any] = {
-    "request_timeout": _Seconds,
-    "max_retries": _Count,
-    "retry_delay": _SecondsFromZero,
-    "retry_max_delay": _SecondsFromZero,
+    "request_timeout": Seconds,
+    "max_retries": CountFromZero,
+    "retry_delay": SecondsFromZero,
+    "retry_max_delay": SecondsFromZero,
 }
 _NO_WAIT = 0.001
 """Seconds: the engine's longest wait is above 0."""
