@@ -322,6 +322,18 @@ async def test_a_file_says_what_the_environment_does_not(machine, upstream, tmp_
     assert asked(upstream) == [("gpt-3.5-turbo", "Bearer sk-file")]
 
 
+async def test_a_files_variables_are_filled_in(machine, upstream, tmp_path):
+    said = f"llm_provider: openai\nopenai_api_key: ${{KEY_OF_MINE}}\nopenai_api_base: {upstream.url}/v1\n"
+    (tmp_path / "llm.yaml").write_text(said + "primary_model: gpt-4\n")
+    machine.setenv("LLM_CONFIG_FILE", "llm.yaml")
+    response = await generate(messages=TALK)
+    assert "KEY_OF_MINE is not set" in response["error"]
+    machine.setenv("KEY_OF_MINE", "sk-mine")
+    interfaces.reload()
+    await generate(messages=TALK)
+    assert asked(upstream) == [("gpt-4", "Bearer sk-mine")]
+
+
 @pytest.mark.seed("S4.16")
 @pytest.mark.parametrize("said", ["argument", "variable"])
 async def test_no_more_are_under_way_than_are_allowed(openai, said):

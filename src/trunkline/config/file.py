@@ -175,7 +175,7 @@ class Reading:
             self.wrong(path, f"must be {_words_for(hint)}, not {_described(node)}")
             return BAD
         as_text = wanted is str or wanted is Decimal  # `1.10` and `2024-10-21` are not numbers and dates here
-        value = self._filled(node.value, path) if node.tag == _TEXT or as_text else _constructed(node)
+        value = self.filled(node.value, path) if node.tag == _TEXT or as_text else _constructed(node)
         return BAD if value is BAD else self._fitting(value, cast("str", node.value), hint, path)
 
     def _fitting(self, value: Any, written: str, hint: Any, path: str) -> Any:
@@ -191,7 +191,7 @@ class Reading:
             return {key: self._anything(entry, where) for key, entry, where in self._entries(node, path)}
         if isinstance(node, yaml.SequenceNode):
             return [self._anything(entry, where) for entry, where in self._items(node, path)]
-        return _constructed(node) if node.tag in _JSON_TAGS else self._filled(node.value, path)
+        return _constructed(node) if node.tag in _JSON_TAGS else self.filled(node.value, path)
 
     def _entries(self, node: Any, path: str) -> Iterator[tuple[str, Any, str]]:
         """Key, value and path of each entry of a mapping, `<<: *other` merged in, its line noted."""
@@ -208,7 +208,7 @@ class Reading:
             self._places[where] = Place(self._file, _line(entry), where)
             yield entry, where
 
-    def _filled(self, text: str, path: str) -> Any:
+    def filled(self, text: str, path: str) -> Any:
         """`${VAR}` and `${VAR:-default}` from the environment, or BAD; `$${` is a plain `${`."""
         before = len(self._mistakes)
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, cast, get_args
 import yaml
 
 from trunkline.client import AsyncClient
+from trunkline.config.file import Reading
 from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError, TrunklineError
 from trunkline.vocabulary.replies import Reply
 
@@ -203,7 +204,9 @@ class _Said:
 
     def __init__(self) -> None:
         self.env: Mapping[str, str] = dict(os.environ)
-        self._file: Mapping[str, str] = _read(Path(named)) if (named := self.env.get("LLM_CONFIG_FILE")) else {}
+        self._file: Mapping[str, str] = (
+            _read(Path(named), self.env) if (named := self.env.get("LLM_CONFIG_FILE")) else {}
+        )
 
     def __call__(self, name: str) -> str | None:
         return self.env.get(name) or self._file.get(name) or None
@@ -218,15 +221,21 @@ class _Said:
         return int(said)
 
 
-def _read(file: Path) -> dict[str, str]:
+def _read(file: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """What a file says, by variables' names, with `${VAR}` from the environment."""
     try:
         read = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigurationError(f"LLM_CONFIG_FILE: {file} cannot be read: {type(error).__name__}") from None
     if not isinstance(read, dict):
         raise ConfigurationError(f"LLM_CONFIG_FILE: {file} must have lines such as 'primary_model: gpt-4'")
-    said = cast("dict[Any, Any]", read)
-    return {str(name).upper(): str(value) for name, value in said.items() if value is not None}
+    said, reading = cast("dict[Any, Any]", read), Reading(str(file), env)
+    filled = {
+        str(name).upper(): reading.filled(str(value), str(name)) for name, value in said.items() if value is not None
+    }
+    if reading.mistakes:
+        raise ConfigurationError("\n".join(map(str, reading.mistakes)))
+    return filled
 
 
 def _one_of(provider: str) -> str:
