@@ -313,8 +313,15 @@ async def test_a_page_of_html_is_a_service_error():
 
 async def test_an_answer_that_is_no_json_is_an_error():
     async with FakeUpstream([Told(pieces=(b"hello",))]) as upstream, client(upstream) as line:
-        with pytest.raises(ResponseParseError):
+        with pytest.raises(ServiceError, match="no JSON object"):
             await line.complete("Hello", retries=0)
+
+
+async def test_a_count_that_is_none_spoils_no_answer():
+    body = {"choices": [{"index": 0, "message": {"content": "a"}}], "usage": {"prompt_tokens": "twelve"}}
+    async with FakeUpstream([reply(200, body)]) as upstream, client(upstream) as line:
+        answer = await line.complete("Hello", retries=0)
+    assert (answer.text, answer.usage) == ("a", None)
 
 
 NONSENSE = [
@@ -322,7 +329,6 @@ NONSENSE = [
     {"choices": [5]},
     {"choices": [{"message": {"content": 7}}]},
     {"choices": [], "usage": "many"},
-    {"choices": [{"index": 0, "message": {"content": "a"}}], "usage": {"prompt_tokens": "twelve"}},
 ]
 
 

@@ -22,10 +22,21 @@ PLAIN = {"a": [1, 2], "b": {"c": "x, y"}}
         "{'a': [1, 2], 'b': {'c': 'x, y'}}",
         '```json\n{"a": [1, 2], "b": {"c": "x, y"',
         '{"a": [1, 2], "b": {"c": "x, y',
+        'I think [maybe]: {"a": [1, 2], "b": {"c": "x, y"}}',
+        '<think>{"a": 1}</think>{"a": [1, 2], "b": {"c": "x, y"}}',
     ],
 )
 def test_it_is_read_as_it_was_meant(text):
     assert lenient(text) == PLAIN
+
+
+def test_a_text_may_go_over_several_lines():
+    assert lenient('{"a": "one\ntwo",}') == {"a": "one\ntwo"}
+
+
+def test_a_long_text_that_is_cut_off_takes_no_longer_than_its_length():
+    said = 'he said \\"x\\" ' * 20_000
+    assert len(lenient('{"a": "' + said)["a"]) == len(said.strip()) - 2 * 20_000
 
 
 def test_what_a_text_holds_is_left_as_it_is():

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import warnings
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,14 +88,17 @@ class AsyncClient:
         env: Mapping[str, str] | None = None,
         keys: Mapping[str, Key] | None = None,
         providers: Sequence[Provider] = (),
+        alone: Collection[str] = (),
     ) -> None:
         """`keys` are the program's own, by target or provider: `{"azure": get_token}` asks a function for each.
-        `providers` are rows of its own, which no other client has."""
+        `providers` are rows of its own, which no other client has. `alone` are targets of its own: what it learns of
+        them (rests after failures, latencies) no other client of the runtime goes by."""
         if mock is not None and runtime is not None:
             raise ConfigurationError("the runtime has the mock: give it the scripts, as in Runtime(mock=…)")
         loaded = _loaded(config, os.environ if env is None else env, providers)
         runtime = runtime or opened(loaded, mock=mock)
-        snapshot = Snapshot(loaded, env, keys, providers, runtime.apart)
+        ids = {name: runtime.apart.another(name) for name in alone}
+        snapshot = Snapshot(loaded, env, keys, providers, runtime.apart, ids.get)
         self._engine = Engine(snapshot, runtime)
         self._model = model or snapshot.model
         self._options: Mapping[str, Any] = {}

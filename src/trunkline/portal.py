@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, Generic, Self, TypeVar
 
@@ -168,9 +168,10 @@ class Client:
         env: Mapping[str, str] | None = None,
         keys: Mapping[str, Key] | None = None,
         providers: Sequence[Provider] = (),
+        alone: Collection[str] = (),
     ) -> None:
         self._core = AsyncClient(
-            config, model=model, mock=mock, runtime=runtime, env=env, keys=keys, providers=providers
+            config, model=model, mock=mock, runtime=runtime, env=env, keys=keys, providers=providers, alone=alone
         )
 
     def with_options(self, *, model: str | None = None, **options: Any) -> Self:

@@ -96,7 +96,9 @@ def test_configurations_are_frozen_and_show_no_key():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.max_tokens = 5
     params = LiteLLMParams(api_key="sk-secret", api_base="https://api.openai.com/v1")
-    router = LLMRouterConfig([LLMRouterModelConfig("gpt-4o", {"api_key": "sk-secret"})], redis_password="sk-secret")
+    router = LLMRouterConfig(
+        [LLMRouterModelConfig("gpt-4o", litellm_params={"api_key": "sk-secret"})], redis_password="sk-secret"
+    )
     with pytest.raises(dataclasses.FrozenInstanceError):
         router.redis_host = "elsewhere"
     assert "sk-secret" not in repr([dataclasses.replace(config, litellm_params=params), router])
@@ -158,7 +160,9 @@ def test_settings_are_read_when_they_are_used(machine):
     assert {name: getattr(settings, name) for name in said} == said
     assert (settings.LLM_CONFIG_MAX_TOKENS, settings.LLM_CONFIG_TEMPERATURE) == (4000, 0.1)
     machine.setenv("LLM_CONFIG_MAX_TOKENS", "many")
-    with pytest.raises(InvalidLLMConfigError, match="LLM_CONFIG_MAX_TOKENS must be a number, not 'many'"):
+    with pytest.raises(
+        InvalidLLMConfigError, match="LLM_CONFIG_MAX_TOKENS must be a whole number"
+    ):
         settings.LLM_CONFIG_MAX_TOKENS  # noqa: B018
     with pytest.raises(AttributeError, match="LLM_KEY"):
         settings.LLM_KAY  # noqa: B018
@@ -369,7 +373,7 @@ async def test_after_its_retries_the_second_model_is_asked(machine, upstream, cl
         (refused(400, "policy", code="content_filter"), LLMProviderError, 1),
         (refused(429), LLMProviderErrorRetryableTask, 4),
         (refused(500), LLMProviderErrorRetryableTask, 4),
-        (reply(200, b"<html>"), LLMProviderErrorRetryableTask, 2),
+        (reply(200, b"<html>"), LLMProviderErrorRetryableTask, 4),
         (Told(silent=True), LLMProviderErrorRetryableTask, 4),
     ],
 )
@@ -398,7 +402,7 @@ async def test_cancelling_goes_through(machine, upstream):
 
 
 def router(key="POOL", models=("gpt-4o", "claude-3-opus-20240229"), limits=None, **more):
-    listed = [LLMRouterModelConfig(name, {"api_key": f"sk-{name}"}, **(limits or {})) for name in models]
+    listed = [LLMRouterModelConfig(name, litellm_params={"api_key": f"sk-{name}"}, **(limits or {})) for name in models]
     LLMConfigRegistry.register_config(key, LLMRouterConfig(listed, **{"enable_caching": False, **more}))
     return LLMAPIHandlerFactory.get_llm_api_handler(key)
 
@@ -430,17 +434,24 @@ async def test_least_busy_asks_whoever_has_less_to_do(upstream):
 
 
 @pytest.mark.seed("S0.22", "S0.58")
-async def test_the_limits_of_each_model_hold(upstream, clock):
+async def test_the_limits_of_each_model_hold_and_calls_wait_for_them(upstream, clock):
     ask = router(limits={"rpm": 2})
     await asyncio.gather(*(ask("Which actions?") for _ in range(4)))
     assert sorted(models(upstream)) == ["claude-3-opus-20240229"] * 2 + ["gpt-4o"] * 2
-    with pytest.raises(LLMProviderErrorRetryableTask):
-        await ask("Which actions?")
-    assert len(upstream.served) == 4
+    assert not clock.slept
+    await ask("Which actions?")
+    assert 59 <= sum(clock.slept) <= 61
+
+
+async def test_many_calls_share_the_tokens_of_a_minute(upstream):
+    ask = router(limits={"tpm": 25_000, "rpm": 500})
+    assert await asyncio.gather(*(ask("Which actions?") for _ in range(40))) == [PARSED] * 40
 
 
 async def test_two_deployments_of_one_model_are_two(upstream):
-    listed = [LLMRouterModelConfig("gpt-4o", {"api_key": f"sk-{at}", "temperature": at / 10}) for at in (1, 2)]
+    listed = [
+        LLMRouterModelConfig("gpt-4o", 10**6, 500, {"api_key": f"sk-{at}", "temperature": at / 10}) for at in (1, 2)
+    ]
     LLMConfigRegistry.register_config("POOL", LLMRouterConfig(listed, enable_caching=False))
     for _ in range(20):
         await LLMAPIHandlerFactory.get_llm_api_handler("POOL")("Which actions?")
@@ -463,7 +474,7 @@ async def test_one_that_fails_leaves_the_calls_to_the_others(machine, upstream, 
 
 @pytest.mark.seed("S0.15")
 async def test_a_router_has_groups_to_fall_back_on(upstream, clock):
-    listed = [LLMRouterModelConfig(name, {}) for name in ("gpt-4o", "gpt-4o-mini", "claude-3-opus-20240229")]
+    listed = [LLMRouterModelConfig(name) for name in ("gpt-4o", "gpt-4o-mini", "claude-3-opus-20240229")]
     groups = {"fallback_model_group": ["gpt-4o-mini", "claude-3-opus-20240229"], "enable_retry": False}
     LLMConfigRegistry.register_config("POOL", LLMRouterConfig(listed, main_model_group="gpt-4o", **groups))
     upstream.script = {"gpt-4o": refused(500), "gpt-4o-mini": refused(500)}
@@ -543,12 +554,60 @@ async def test_routers_share_their_limits_and_answers_through_redis(upstream):
             await first("And which else?", parameters={"timeout": 0.5})
 
 
-@pytest.mark.parametrize("wrong", [{"api_kee": "sk"}, {"temperatur": 1}])
-def test_a_routers_words_are_checked(wrong):
-    listed = [LLMRouterModelConfig("gpt-4o", wrong)]
-    LLMConfigRegistry.register_config("POOL", LLMRouterConfig(listed))
-    with pytest.raises(InvalidLLMConfigError, match=next(iter(wrong))):
-        LLMAPIHandlerFactory.get_llm_api_handler("POOL")
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: LLMRouterModelConfig("gpt-4o", litellm_params={"api_kee": "sk"}), "did you mean 'api_key'"),
+        (lambda: LLMRouterModelConfig("gpt-4o", litellm_params={"max_tokens": "many"}), "max_tokens"),
+        (lambda: LLMRouterModelConfig("gpt-4o", rpm=0), "rpm"),
+        (lambda: LLMRouterModelConfig(None), "model_name"),
+        (lambda: LLMRouterConfig([{"model_name": "gpt-4o"}]), "LLMRouterModelConfig, not dict"),
+        (lambda: LLMRouterConfig([LLMRouterModelConfig("gpt-4o")], redis_port="abc"), "redis_port"),
+        (lambda: LLMConfig("gpt-4o", "OPENAI_API_KEY", True, False), "list of names"),
+        (lambda: LLMConfig("gpt-4o", [], True, False, max_tokens="many"), "max_tokens"),
+        (lambda: LLMConfig("gpt-4o", [], True, False, litellm_params=7), "LiteLLMParams or a dict"),
+        (lambda: LLMConfigRegistry.register_config("X", "gpt-4o"), "LLMConfig or LLMRouterConfig, not str"),
+        (lambda: LLMAPIHandlerFactory.get_llm_api_handler(5), "a key is a word"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_where_it_is_said(make, word):
+    with pytest.raises(InvalidLLMConfigError, match=word):
+        make()
+
+
+async def test_parameters_may_be_a_dict_or_the_class_in_both_places(upstream):
+    said = {"api_key": "sk-dict", "api_base": f"{upstream.url}/v1", "top_p": 0.5}
+    await handler("a", model_name="gpt-4o", litellm_params=said)("Which actions?")
+    params = LiteLLMParams(api_key="sk-class")
+    router = LLMRouterConfig([LLMRouterModelConfig("gpt-4o", litellm_params=params)])
+    LLMConfigRegistry.register_config("b", router)
+    await handler("b")("Which actions?")
+    assert [one.headers["authorization"] for one in upstream.served] == ["Bearer sk-dict", "Bearer sk-class"]
+    assert upstream.served[0].json["top_p"] == 0.5
+
+
+async def test_a_key_goes_to_no_server_that_nobody_knows(machine, upstream):
+    params = LiteLLMParams(api_base=f"{upstream.url}/v1")
+    await handler("a", model_name="my-model", litellm_params=params)("Which actions?")
+    machine.setenv("MY_API_KEY", "sk-mine")
+    await handler("b", model_name="my-model", litellm_params=params, required_env_vars=["MY_API_KEY"])("Which?")
+    assert [one.headers.get("authorization") for one in upstream.served] == [None, "Bearer sk-mine"]
+
+
+def test_after_a_reload_a_key_may_be_registered_anew():
+    config = LLMConfig("gpt-4o", [], True, False)
+    LLMConfigRegistry.register_config("OURS", config)
+    interfaces.reload()
+    assert LLMConfigRegistry.get_config("OURS") is config
+    other = dataclasses.replace(config, max_tokens=5)
+    LLMConfigRegistry.register_config("OURS", other)
+    with pytest.raises(DuplicateLLMConfigError):
+        LLMConfigRegistry.register_config("OURS", config)
+
+
+async def test_a_configuration_without_its_variables_is_never_asked(upstream):
+    with pytest.raises(InvalidLLMConfigError, match="NOPE_VAR"):
+        create_single_provider_handler(LLMConfig("gpt-4o", ["NOPE_VAR"], True, False))
 
 
 # -- handlers of the program's own -------------------------------------------------------------------------------------

@@ -14,6 +14,17 @@ def test_each_that_is_something_else_has_a_number():
     names = [apart("a", "here", key) for key in ("one", "two", "one", "three")]
     assert names == ["a", "a #2", "a", "a #3"]
     assert apart("b", "here", "one") == "b"
+    assert {apart.another("c"), apart.another("c")} == {"c #4", "c #5"}
+    assert apart("c", "here", "one") == "c"
+
+
+def test_no_number_is_given_twice(monkeypatch):
+    monkeypatch.setattr("trunkline.state.apart.MOST", 3)
+    apart = Apart()
+    numbers = [apart("a", key) for key in range(20)]
+    assert len(set(numbers)) == 20
+    assert apart("a", 19) == numbers[19]
+    assert len(apart._ids) == 3
 
 
 @pytest.mark.anyio

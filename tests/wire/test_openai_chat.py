@@ -611,7 +611,7 @@ def test_why_it_ended(word, calls, finish):
     ],
 )
 def test_tokens_are_counted_once(wire, usage):
-    assert dialect.reply_from_wire({"choices": [], "usage": wire}).usage == usage
+    assert dialect.reply_from_wire({"choices": [{"message": {}}], "usage": wire}).usage == usage
 
 
 def test_content_in_parts_is_read():

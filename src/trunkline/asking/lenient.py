@@ -7,15 +7,21 @@ closes, quotes as Python has them, and an end that was cut off.
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
+from itertools import islice
 from typing import Any
 
 import jiter
 
 _FENCED = re.compile(r"```[\w-]*\s*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _START = re.compile(r"[{\[]")
-_LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])')
-"""Texts, to step over them, and commas that nothing follows."""
+MOST_STARTS = 5
+"""Brackets in the words before the value."""
+_LAST_COMMA = re.compile(r'("(?:[^"\\]|\\.)*(?:"|\Z))|,(?=\s*[}\]])', re.DOTALL)
+"""Texts, to step over them (one that is cut off goes to the end), and commas that nothing follows."""
+_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
+_RAW = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
 def lenient(text: str) -> Any:
@@ -23,7 +29,7 @@ def lenient(text: str) -> Any:
 
     What was cut off ends where it was cut: `{"a": 1, "b": "tw` is `{"a": 1, "b": "tw"}`.
     """
-    text = text.strip()
+    text = _THOUGHT.sub("", text).strip()
     candidates = [text, *(found.strip() for found in _FENCED.findall(text))]
     for candidate in candidates:
         try:
@@ -31,15 +37,15 @@ def lenient(text: str) -> Any:
         except ValueError:
             continue
     for candidate in reversed(candidates):  # what stands in a fence is nearer than the words around it
-        start = _START.search(candidate)
-        if start is not None:
-            return _mended(candidate[start.start() :])
+        for start in islice(_START.finditer(candidate), MOST_STARTS):
+            with contextlib.suppress(ValueError):
+                return _mended(candidate[start.start() :])
     raise ValueError("there is no JSON in the answer")
 
 
 def _mended(text: str) -> Any:
     """The value that begins a text; what follows it is left out."""
-    mended = _LAST_COMMA.sub(lambda found: found[1] or "", text)
+    mended = _LAST_COMMA.sub(lambda found: (found[1] or "").translate(_RAW), text)
     whole = _first_value(mended)
     try:
         return jiter.from_json(whole.encode(), partial_mode="trailing-strings")
@@ -50,7 +56,7 @@ def _mended(text: str) -> Any:
             raise ValueError(str(error)) from None
 
 
-_BRACKETS = re.compile(r"""("(?:[^"\\]|\\.)*")|('(?:[^'\\]|\\.)*'(?=\s*[:,}\]]))|([{\[])|([}\]])""")
+_BRACKETS = re.compile(r"""("(?:[^"\\]|\\.)*(?:"|\Z))|('(?:[^'\\]|\\.)*'(?=\s*[:,}\]]))|([{\[])|([}\]])""", re.DOTALL)
 
 
 def _first_value(text: str) -> str:

@@ -66,7 +66,8 @@ class Line:
     ) -> T:
         """A client with what is `said`, as in a configuration file, beside what the machine's says, and with rows of
         its own. Where `state` is said, its limits are counted there; where it says more of `cache` than that there is
-        one, its answers are kept apart. Raises ConfigurationError where it makes no sense."""
+        one, its answers are kept apart. What it learns of its own targets is its own. Raises ConfigurationError where
+        it makes no sense."""
         try:
             own = msgspec.convert(said, Config)
         except msgspec.ValidationError as error:
@@ -90,7 +91,7 @@ class Line:
             state=state_of(own, clock) if "state" in said else None,
             store=store_of(own, clock) if {*said.get("cache", ())} - {"always"} else None,
         )
-        return kind(whole, env=env, runtime=runtime, providers=providers)
+        return kind(whole, env=env, runtime=runtime, providers=providers, alone=own.targets)
 
     def asking(self, places: Mapping[str, Place], **said: Any) -> AsyncClient:
         """A client that asks these in order, each when those before it fail; what is `said` holds for all of them."""
@@ -131,8 +132,9 @@ def placed(model: str, provider: str | None = None) -> tuple[str, str]:
     """Provider and name of a model: as it is written (`provider/model`, or a provider with a model of its own), else at
     the provider that is said, else at its lab's. One that nobody knows speaks as OpenAI does."""
     machine = line()
-    written, _, name = machine.config.targets[model].model.partition("/") if named(model) else model.partition("/")
-    if written in machine.catalog and (name := name or machine.catalog[written].own_models.get("chat", "")):
+    written, slash, name = machine.config.targets[model].model.partition("/") if named(model) else model.partition("/")
+    known = machine.catalog if slash else machine.catalog.names()  # a bare name is looked for in no package
+    if written in known and (name := name or machine.catalog[written].own_models.get("chat", "")):
         return written, name
     return provider or machine.book.home(model) or "openai", model
 

@@ -19,11 +19,13 @@ from trunkline.vocabulary.decisions import Attempt
 from trunkline.vocabulary.errors import (
     AllTargetsFailed,
     BudgetError,
+    ContentPolicyError,
     ContextWindowError,
     LimitError,
     ResponseParseError,
     TrunklineError,
 )
+from trunkline.vocabulary.replies import Reply
 from trunkline.vocabulary.routes import Entry, Route, Target
 from trunkline.vocabulary.rules import Backoff, Check
 
@@ -39,6 +41,8 @@ from .truncate import shorter
 from .verdict import Again, NextEntry, NextTarget, Raise, kind_at, verdict
 
 BACKOFF = Backoff()
+GIVEN_BACK_SECONDS = 0.25
+"""Attempts under way may use less than was reserved for them: it is looked again so soon."""
 
 _Chosen = tuple[Standing, Granted | None]
 """Whom to ask, and what was reserved for it; None: nothing had to be."""
@@ -193,7 +197,10 @@ class _Course:
                 f"the call is larger than a limit of {bucket.name}"
             )
         else:
-            choice.busy(target, refusal.retry_after, f"the {bucket.measure} of {bucket.name} are used up")
+            after = refusal.retry_after
+            if self._means.board[target.id].in_flight and bucket.measure != "requests":
+                after = min(after, GIVEN_BACK_SECONDS)
+            choice.busy(target, after, f"the {bucket.measure} of {bucket.name} are used up")
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -283,8 +290,11 @@ class _Course:
             books.cancelled()
             raise
         books.answered(answer)
-        if call.rules.check is not None and not answer.streams:
-            _hold_to(call.rules.check, answer, attempt)
+        if (outcome := answer.outcome) is not None:  # it is whole
+            if outcome.finish == WITHHELD and not answer.passes:
+                _let_nothing_pass_for_an_answer(answer, attempt)
+            if call.rules.check is not None:
+                _hold_to(call.rules.check, answer, attempt)
         return answer
 
     async def _asked_beside(self, entry: Entry, first: Standing) -> Answer | None:
@@ -400,6 +410,26 @@ class _Course:
 
 
 NOTHING = Used()
+
+
+WITHHELD = "content_filter"
+
+
+def _let_nothing_pass_for_an_answer(answer: Answer, attempt: Attempt) -> None:
+    """Raise that the provider has kept all of its answer to itself. It was paid for all the same."""
+    reply: Reply = answer.whole()
+    if reply.text or reply.tool_calls:
+        return
+    attempt.error = ContentPolicyError.kind
+    target = answer.target
+    raise ContentPolicyError(
+        "the provider's policy withholds the answer",
+        status=400,
+        code=WITHHELD,
+        provider=target.provider,
+        model=target.model,
+        request_id=answer.request_id,
+    )
 
 
 def _hold_to(check: Check, answer: Answer, attempt: Attempt) -> None:

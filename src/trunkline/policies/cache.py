@@ -22,6 +22,8 @@ from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.messages import Message
 from trunkline.vocabulary.parts import AnyPart, ToolResult
 from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.routes import Target
+from trunkline.vocabulary.secret import Secret
 from trunkline.vocabulary.stored import Store, Stored
 from trunkline.vocabulary.tools import ResponseFormat
 from trunkline.wire.grammar.structured import complaint
@@ -212,5 +214,10 @@ def _identity(call: Call) -> list[Any]:
     targets = [member.target for entry in call.route.entries for member in entry.members]
     decisive = {tag for target in targets for tag in target.tags}
     tags = sorted(tag for tag in call.rules.tags if tag in decisive or tag.startswith(TAG))
-    said = [[target.name, target.provider, target.model, target.base_url, target.settings] for target in targets]
-    return [tags, said]
+    return [tags, [_place(target) for target in targets]]
+
+
+def _place(target: Target) -> list[Any]:
+    """Where a target's answers come from: another key may be another customer. Only a digest of it is kept."""
+    key = target.key.reveal() if isinstance(target.key, Secret) else None
+    return [target.name, target.provider, target.model, target.base_url, target.settings, key]

@@ -18,6 +18,7 @@ from trunkline.vocabulary.errors import (
     TrunklineError,
 )
 from trunkline.vocabulary.routes import Entry, Route
+from trunkline.vocabulary.rules import Backoff
 
 _OF_THE_MODEL = (ContextWindowError, ContentPolicyError)
 """Invalid for this model, not by itself: another one has a larger window or another policy."""
@@ -28,6 +29,12 @@ _EVERYWHERE = (InvalidRequestError, LimitError, BudgetError, ConfigurationError)
 def may_move(error: TrunklineError) -> bool:
     """Whether another target is worth asking after this error."""
     return isinstance(error, _OF_THE_MODEL) or not isinstance(error, _EVERYWHERE)
+
+
+def moves_on(error: TrunklineError, backoff: Backoff) -> bool:
+    """Whether somebody wants another target to be asked all the same. What we refuse ourselves is refused."""
+    said = backoff.kinds.get(error.kind)
+    return said is not None and said.moves and isinstance(error, InvalidRequestError)
 
 
 def of_the_model(error: TrunklineError) -> bool:

@@ -48,10 +48,13 @@ class Worst(Struct, frozen=True, gc=False):
 def worst(size: Size, target: Target, tariff: Tariff, usual: Rolling | None) -> Worst:
     """What an attempt at a target may use at the worst.
 
-    An answer is as long as the caller allows, else as 99 of 100 of the target's lately were, else as the model can: for
-    each of the answers that are wanted. `usual`: tokens of its whole answers; None: as long as the model can.
+    An answer is as long as the caller allows, else as the target's own settings do, else as 99 of 100 of the target's
+    lately were, else as the model can: for each of the answers that are wanted. `usual`: tokens of its whole answers;
+    None: as long as the model can.
     """
     most, longest = size.most, tariff.max_output
+    if most is None and target.settings is not None:
+        most = target.settings.max_tokens
     if most is None:
         p99 = usual.quantile(0.99) if usual is not None else None
         most = int(p99) if p99 is not None else longest if longest is not None else UNKNOWN_MOST

@@ -43,6 +43,8 @@ def shorter(request: Request, *, prompt: bool = False) -> Request | None:
 
 LEAST = 200
 """Characters: a text that is shorter is not what makes a request too long."""
+KEEP_OF_A_TEXT = 0.5
+"""The share of the longest text that is left after one time."""
 LEFT_OUT = "\n[…]\n"
 
 
@@ -60,7 +62,7 @@ def _without_middle(request: Request) -> Request | None:
         return None
     message = request.messages[at]
     text = cast("Text", message.parts[place])
-    half = int(KEEP * length / 2)
+    half = int(KEEP_OF_A_TEXT * length / 2)
     short = replace(text, text=f"{text.text[:half]}{LEFT_OUT}{text.text[-half:]}")
     parts = (*message.parts[:place], short, *message.parts[place + 1 :])
     messages = (*request.messages[:at], replace(message, parts=parts), *request.messages[at + 1 :])

@@ -12,7 +12,7 @@ from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.routes import Entry, Route, Target
 from trunkline.vocabulary.rules import Backoff
 
-from .fallback import chain, may_move, of_the_model
+from .fallback import chain, may_move, moves_on, of_the_model
 from .retry import delay_before_retry, most_of_kind
 
 
@@ -91,7 +91,7 @@ _NEXT, _OTHER_MODEL, _RAISE = NextTarget(), NextTarget(same_model=False), Raise(
 def verdict(error: TrunklineError, target: Target, tried: Tried, route: Route, backoff: Backoff, now: float) -> Verdict:
     """What to do after `target` failed with `error`; `tried` counts this failure already."""
     if not may_move(error):
-        return _RAISE
+        return _NEXT if moves_on(error, backoff) else _RAISE
     if special := tuple(chain(error, route)):
         return NextEntry(special)
     if of_the_model(error):

@@ -1,7 +1,7 @@
 """Between: a response that is handed on by whoever stands between the connection and the reader.
 
 Owns what such a one leaves as it is: everything. What it does to the pieces of a stream is said by who needs it
-(`keeping`, `unwrapping`).
+(`keeping`, `unwrapping`), or by `Begun`.
 """
 
 from __future__ import annotations
@@ -38,3 +38,16 @@ class Between:
     def release(self) -> None:
         """Give the connection up."""
         self._receiving.release()
+
+
+class Begun(Between):
+    """A response whose first bytes somebody has read already."""
+
+    def __init__(self, receiving: Receiving, begun: bytes) -> None:
+        super().__init__(receiving)
+        self._begun = begun
+
+    async def more(self) -> bytes | None:
+        """The first bytes again, then the next."""
+        begun, self._begun = self._begun, b""
+        return begun or await super().more()

@@ -21,12 +21,13 @@ from trunkline.vocabulary.errors import (
     APITimeoutError,
     AuthenticationError,
     InvalidRequestError,
-    ResponseParseError,
+    ServiceError,
     TrunklineError,
 )
 from trunkline.vocabulary.facts import Facts
 from trunkline.vocabulary.protocols import Dialect, Receiving, Seen, Sending, StreamingDialect, Transport, Written
 from trunkline.vocabulary.replies import AnyReply, EmbeddingReply, Loss, Reply
+from trunkline.vocabulary.retelling import events_of
 from trunkline.vocabulary.routes import Target
 from trunkline.vocabulary.secret import Secret
 from trunkline.vocabulary.settings import with_defaults
@@ -37,10 +38,12 @@ from trunkline.wire.grammar.classify import kept_headers, request_id
 from trunkline.wire.grammar.emulation import Reading, tools_by_schema
 from trunkline.wire.registry import STORING
 
+from .between import Begun
 from .catalog import Catalog
 from .estimating import estimated, used_so_far
 from .flow import Flow, Piece, Reader, Watched, guarded
 from .keeping import Keeping
+from .made import Made
 from .provider import Provider
 from .unwrapping import Unwrapping
 
@@ -86,7 +89,7 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
         raise _unsupported(written.loss, call.target)
     own = dict(words.headers) if words is not None and passes else {}  # headers of the dialect that both speak
     body = {**_moved(own, provider), **written.body, **call.rules.extra_body}
-    timeouts, sent = call.timeouts, msgspec.json.encode(body)
+    timeouts, sent = call.timeouts, _encoded(body)
     sending = Sending(
         "POST",
         provider.url(call.target, dialect, stream=call.stream),
@@ -98,6 +101,13 @@ def speak(call: Call, provider: Provider, facts: Facts) -> Spoken:
     )
     wrapped = provider.wraps_streams and call.stream
     return Spoken(sending, dialect, passes, reading, unheld, written.loss, provider.signer, wrapped)
+
+
+def _encoded(body: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, RecursionError) as error:  # what a caller put in, in words that JSON has not
+        raise InvalidRequestError(f"the request cannot be written as JSON: {error}") from None
 
 
 def _told(call: Call, dialect: Dialect, facts: Facts) -> tuple[Written, Reading | None, ResponseFormat | None]:
@@ -274,6 +284,8 @@ class Conversation:
     async def heard(self, receiving: Receiving) -> Answer:
         """Read what comes back."""
         if self.call.stream and receiving.status < 400:
+            if receiving.headers.get("content-type", "").startswith("application/json"):
+                receiving = await self._as_stream(receiving)
             return await self._open(receiving)
         body = await receiving.read()
         if receiving.status >= 400:
@@ -300,7 +312,7 @@ class Conversation:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             wire = None
         if not isinstance(wire, dict):
-            raise ResponseParseError("the provider answered something that is no JSON object", status=502, body=body)
+            raise ServiceError("the provider answered something that is no JSON object", status=502, body=body)
         reply: AnyReply = self.spoken.dialect.reply_from_wire(cast("dict[str, Any]", wire))
         if self.spoken.reading is not None:
             reply = self.spoken.reading.reply(cast("Reply", reply))
@@ -313,6 +325,19 @@ class Conversation:
         reply.loss = answer.loss
         reply.cost = self.price_of(self.call.target, reply.usage, reply.service_tier)
         return reply
+
+    async def _as_stream(self, receiving: Receiving) -> Receiving:
+        """A whole answer, or an error in one, though a stream was asked for. Some servers only say that it is JSON."""
+        begun = await receiving.more() or b""
+        if not begun.lstrip().startswith(b"{") or self.spoken.wrapped:
+            return Begun(receiving, begun)
+        while (more := await receiving.more()) is not None:
+            begun += more
+        dialect = cast("StreamingDialect", self.spoken.dialect)
+        with guarded:
+            reply = dialect.reply_from_wire(msgspec.json.decode(begun))
+            told = dialect.encoder(replace(self.call.request, include_usage=True)).encode(events_of(reply))
+        return Made(receiving.status, told, receiving.headers)
 
     async def _open(self, receiving: Receiving) -> Answer:
         dialect, words = cast("StreamingDialect", self.spoken.dialect), self.call.words

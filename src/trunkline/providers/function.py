@@ -54,9 +54,12 @@ class FunctionTransport:
             told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise ServiceError(told, transient=False) from error
         completion = said if isinstance(said, dict) else _completion(said)
-        if body.get("stream"):
-            return Made(200, _streamed(completion))
-        return Made(200, msgspec.json.encode(completion))
+        try:
+            if body.get("stream"):
+                return Made(200, _streamed(completion), {"content-type": "text/event-stream"})
+            return Made(200, msgspec.json.encode(completion))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ServiceError(f"the function gave what is no JSON: {error}", transient=False) from None
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -73,9 +76,13 @@ def _completion(text: str) -> Json:
 def _streamed(completion: Json) -> bytes:
     """A whole answer as a stream: one piece, for it is all there."""
     choices: list[Json] = completion.get("choices") or []
-    said = [{**choice, "delta": _delta(choice.pop("message", {}))} for choice in choices]
+    said = [{**_without(choice, "message"), "delta": _delta(choice.get("message") or {})} for choice in choices]
     chunk = {**completion, "object": "chat.completion.chunk", "choices": said}
     return frame(msgspec.json.encode(chunk)) + frame(b"[DONE]")
+
+
+def _without(body: Json, key: str) -> Json:
+    return {name: value for name, value in body.items() if name != key}
 
 
 def _delta(message: Json) -> Json:

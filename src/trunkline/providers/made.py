@@ -10,7 +10,7 @@ class Made:
 
     def __init__(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.status = status
-        self.headers: Mapping[str, str] = {**(headers or {}), "content-type": "application/json"}
+        self.headers: Mapping[str, str] = {"content-type": "application/json", **(headers or {})}
         self._body: bytes | None = body
 
     async def read(self) -> bytes:

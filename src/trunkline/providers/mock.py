@@ -104,7 +104,8 @@ class _Scripted:
         self._streamed: list[bytes] = []
         self._said = 0
         self.status = answer.status
-        self.headers: Mapping[str, str] = {"content-type": "application/json", "x-request-id": request_id}
+        kind = "text/event-stream" if body.get("stream") and answer.status < 400 else "application/json"
+        self.headers: Mapping[str, str] = {"content-type": kind, "x-request-id": request_id}
         if answer.retry_after is not None:
             self.headers = {**self.headers, "retry-after": f"{answer.retry_after:g}"}
 

@@ -74,9 +74,12 @@ class Snapshot:
         keys: Mapping[str, Key] | None = None,
         providers: Sequence[Provider] = (),
         apart: Callable[..., str] | None = None,
+        alone: Callable[[str], str | None] = lambda name: None,
     ) -> None:
-        """`apart` tells targets of one name apart, where several snapshots share a runtime."""
+        """`apart` tells targets of one name apart, where several snapshots share a runtime. `alone` gives the name for
+        a target whose experience is nobody else's."""
         self._apart = apart
+        self._alone = alone
         self.config = config
         self.catalog: Catalog = catalog_of(config, rows=providers)
         self.book = book_of(config)
@@ -134,7 +137,7 @@ class Snapshot:
         own = self._apart(name, provider.name, named.model, base_url, key) if self._apart is not None else name
         return Target(
             name=name,
-            id=own,
+            id=self._alone(name) or own,
             provider=provider.name,
             model=named.model,
             base_url=base_url,
@@ -144,7 +147,7 @@ class Snapshot:
             buckets=self._buckets(own, said),
             tags=frozenset(said.tags) if said is not None else frozenset(),
             adaptive=said is not None and said.adaptive,
-            **(_manner(named.name, said) if said is not None else {}),
+            **(_manner(own, said) if said is not None else {}),
         )
 
     def _buckets(self, name: str, said: TargetConfig | None) -> Buckets:

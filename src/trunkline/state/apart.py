@@ -7,9 +7,11 @@ model at another address, or asked with another key: that the one has no credit 
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
+from itertools import count
 from typing import Any
 
-MOST_NAMES = 10_000
+MOST = 10_000
 """How many are remembered: programs make clients for each of their users."""
 
 
@@ -17,19 +19,25 @@ class Apart:
     """Tells targets of one name apart. Any thread may ask."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, list[tuple[Any, ...]]] = {}
-        self._count = 0
+        self._ids: OrderedDict[tuple[Any, ...], str] = OrderedDict()
+        self._firsts: OrderedDict[str, None] = OrderedDict()
+        """The names that somebody has without a number."""
+        self._numbers = count(2)
+        """No number is given twice: who has one may live longer than it is remembered."""
         self._lock = threading.Lock()
 
     def __call__(self, name: str, *what: Any) -> str:
         """The name for the first target of that name, a numbered one for each that is something else."""
         with self._lock:
-            if self._count >= MOST_NAMES:
-                self._seen.clear()
-                self._count = 0
-            seen = self._seen.setdefault(name, [])
-            if what not in seen:
-                seen.append(what)
-                self._count += 1
-            number = seen.index(what) + 1
-        return name if number == 1 else f"{name} #{number}"
+            own = self._ids.get((name, what))
+            if own is None:
+                own = self._ids[name, what] = name if name not in self._firsts else f"{name} #{next(self._numbers)}"
+                self._firsts[name] = None
+                for remembered in (self._ids, self._firsts):
+                    if len(remembered) > MOST:
+                        remembered.popitem(last=False)
+            return own
+
+    def another(self, name: str) -> str:
+        """A name that nobody else has: for a target that is its client's alone."""
+        return f"{name} #{next(self._numbers)}"

@@ -37,6 +37,10 @@ REDIRECTS = 3
 """To how many members of a cluster one question is put, each of which may name another."""
 
 
+_TOLD: set[str] = set()
+"""The servers of which the log has been told that they are away."""
+
+
 class Unreachable(Exception):
     """The server did not answer in time, or could not do what it was asked."""
 
@@ -195,7 +199,10 @@ class Link:
         self._nodes.clear()  # a member of the cluster may be gone
         if self._failures >= FAILURES and not self.away:
             self.away = True
-            logger.warning("the Redis server at %s does not answer; %s", self._server.name, self._server.meanwhile)
+            again = self._server.url in _TOLD  # another client of this process has said so
+            _TOLD.add(self._server.url)
+            level = logging.INFO if again else logging.WARNING
+            logger.log(level, "the Redis server at %s does not answer; %s", self._server.name, self._server.meanwhile)
             self._knock_later()
 
     def _knock_later(self) -> None:
@@ -211,6 +218,7 @@ class Link:
             self._knock_later()
             return
         self.away = False
+        _TOLD.discard(self._server.url)
         logger.warning("the Redis server at %s answers again", self._server.name)
         for tell in self.on_return:
             tell()

@@ -28,6 +28,9 @@ class OfKind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="How many of a call's retries it may use, even if it is of those that do not pass."),
     ] = None
     first: Annotated[_SecondsFromZero | None, Meta(description="Seconds before the first retry.")] = None
+    moves: Annotated[
+        bool, Meta(description="Ask the next target too, where it would refuse the same: for invalid requests.")
+    ] = False
 
 
 class Backoff(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 MASK = "[key]"
 """What stands where a key stood."""
+SHORTEST = 6
+"""Letters: what is shorter is no key but a stand-in for one, and stands in many words."""
 
 
 class Credential(Protocol):
@@ -56,7 +58,7 @@ class Secret:
 
     def _parts(self) -> list[str]:
         """What of it must not be seen."""
-        return [self._value] if self._value else []
+        return [self._value] if len(self._value) >= SHORTEST else []
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(…)"

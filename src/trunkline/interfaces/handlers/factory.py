@@ -31,8 +31,8 @@ class LLMAPIHandlerFactory:
     def get_llm_api_handler(llm_key: str | None = None) -> LLMAPIHandler:
         """The handler of a key; LLM_KEY's, where none is named. Raises InvalidLLMConfigError that says what to
         change."""
-        key = llm_key or settings.LLM_KEY or ""
-        if key in LLMAPIHandlerFactory._custom_handlers:
+        key: Any = llm_key or settings.LLM_KEY or ""
+        if isinstance(key, str) and key in LLMAPIHandlerFactory._custom_handlers:
             return LLMAPIHandlerFactory._custom_handlers[key]
         config, env = LLMConfigRegistry.get_config(key), dict(os.environ)
         made = LLMAPIHandlerFactory._made.get(key)
@@ -68,7 +68,8 @@ on_reload(LLMAPIHandlerFactory._made.clear)  # pyright: ignore[reportPrivateUsag
 
 
 def create_single_provider_handler(llm_config: LLMConfig) -> LLMAPIHandler:
-    """A handler for a configuration that has no key."""
+    """A handler for a configuration that has no key. Raises InvalidLLMConfigError where something is missing."""
+    LLMConfigRegistry.validate_config(llm_config.model_name, llm_config)
     return _handler(llm_config.model_name, llm_config)
 
 
@@ -106,11 +107,8 @@ def _prompted(messages: Sequence[Json]) -> dict[str, Any]:
                 prompt.append(part.get("text", ""))
             elif message["role"] in ("system", "developer"):
                 system.append(part.get("text", ""))
-    return {
-        "prompt": "\n".join(prompt),
-        "screenshots": screenshots or None,
-        "system_prompt": "\n".join(system) or None,
-    }
+    beside = {"screenshots": screenshots, "system_prompt": "\n".join(system)}
+    return {"prompt": "\n".join(prompt), **{name: value for name, value in beside.items() if value}}
 
 
 OPTIMAL = {"simple": "gpt-4o-mini", "vision": "gpt-4o", "reasoning": "claude-3-opus"}

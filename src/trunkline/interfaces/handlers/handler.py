@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from msgspec import Struct
 from msgspec.structs import asdict
@@ -89,9 +89,8 @@ class Handler:
             talk = self._talk(prompt, screenshots or ())
             if self._prefixed and not raw_response:
                 talk.append(Message("assistant", (Text(PREFIX),)))
-            reply = await self._client.complete(
-                talk, system=system_prompt, truncate_prompt=True, check=check, **(parameters or {})
-            )
+            said: dict[str, Any] = {"truncate_prompt": True, "check": check, **_words(parameters)}
+            reply = await self._client.complete(talk, system=system_prompt, **said)
         except TrunklineError as error:
             told = ours(error)
             logger.error("%s failed for %s: %s", self.llm_key, prompt_name or "a prompt", told.kind)  # noqa: TRY400
@@ -128,6 +127,18 @@ class Handler:
         except ValueError as error:
             return f"the answer is no JSON: {error}"
         return None
+
+
+def _words(parameters: Any) -> Mapping[str, Any]:
+    if parameters is None:
+        return {}
+    if not isinstance(parameters, Mapping):
+        raise InvalidRequestError(f"parameters is a dict, not {type(parameters).__name__}", param="parameters")
+    said = cast("Mapping[str, Any]", parameters)
+    for word in ("messages", "system", "model"):
+        if word in said:
+            raise InvalidRequestError(f"{word} is no parameter of a prompt", param=word)
+    return said
 
 
 def _stats(reply: Reply) -> LLMCallStats:

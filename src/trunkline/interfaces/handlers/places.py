@@ -7,6 +7,7 @@ one's fallback.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -18,10 +19,18 @@ from trunkline.client import AsyncClient
 from trunkline.interfaces.line import CHAIN, FOREVER, Place, line, manner, named, placed
 from trunkline.vocabulary.errors import TrunklineError
 from trunkline.vocabulary.protocols import Json
-from trunkline.vocabulary.settings import KNOWN, OTHER_WORDS
 
-from .configs import AnyConfig, LiteLLMParams, LLMConfig, LLMRouterConfig, LLMRouterModelConfig, settings
-from .faults import InvalidLLMConfigError, ours
+from .configs import (
+    AnyConfig,
+    LiteLLMParams,
+    LLMConfig,
+    LLMRouterConfig,
+    LLMRouterModelConfig,
+    read_params,
+    settings,
+)
+from .faults import ours
+from .registry import OWN_KEY, is_known
 
 logger = logging.getLogger("trunkline.interfaces.handlers")
 
@@ -29,6 +38,11 @@ MAX_RETRIES = 3
 """How often a model is asked again."""
 RETRY_DELAY = 1.0
 """Seconds before it is asked again, except after a broken network, which is asked at once."""
+MOST_ANSWERS = 10_000
+"""How many a router keeps."""
+MOST_WAITING = 100_000
+PATIENCE = 120.0
+"""Seconds that a call waits for the limits of a router's models: those are of a minute."""
 
 
 class Pool(Struct, frozen=True):
@@ -89,28 +103,33 @@ def _manner(timeout: float, *, retries: int) -> Json:
 
 
 def _pool_of_model(config: LLMConfig) -> Pool:
-    params = config.litellm_params or LiteLLMParams()
-    model = params.model or config.model_name
-    if named(model) and config.litellm_params is None:
-        return Pool({model: Place({})})  # it stands in the machine's configuration, with all that it needs
-    said = {
-        "max_tokens": settings.LLM_CONFIG_MAX_TOKENS if config.max_tokens is None else config.max_tokens,
-        "temperature": settings.LLM_CONFIG_TEMPERATURE if config.temperature is None else config.temperature,
-    }
-    name, target = _target(model, params, said, retries=MAX_RETRIES)
+    if config.litellm_params is None and named(config.model_name):
+        return Pool({config.model_name: Place({})})  # it stands in the machine's configuration, with all that it needs
+    params, own = read_params(config.litellm_params, config.model_name)
+    said = {"max_tokens": config.max_tokens, "temperature": config.temperature}
+    own |= {word: value for word, value in said.items() if value is not None}
+    name, target = _target(config.model_name, params, own, config.required_env_vars, retries=MAX_RETRIES)
     return Pool({name: Place(target)})
 
 
-def _target(model: str, params: LiteLLMParams, said: Json, *, retries: int) -> tuple[str, Json]:
-    """A model's full name, and it as a target."""
-    provider, name = placed(model)
+def _target(
+    model: str, params: LiteLLMParams, own: Json, variables: Sequence[str], *, retries: int
+) -> tuple[str, Json]:
+    """A model's full name, and it as a target. `variables`: where the key may be of a model that nobody knows: what
+    another provider has is not for it."""
+    provider, name = placed(params.model or model)
+    key = params.api_key
+    if key is None and not is_known(params.model or model):
+        key = next((os.environ.get(each) for each in [*variables, OWN_KEY] if each.endswith("_API_KEY")), None)
+        provider = "openai-compatible" if params.api_base else provider
+    usual = {"max_tokens": settings.LLM_CONFIG_MAX_TOKENS, "temperature": settings.LLM_CONFIG_TEMPERATURE}
     target: Json = {
         "model": f"{provider}/{name}",
-        "api_key": params.api_key,
+        "api_key": key,
         "base_url": params.api_base,
         "headers": params.extra_headers or {},
         "options": {"api_version": params.api_version} if params.api_version else {},
-        "settings": said,
+        "settings": {**usual, **own},
         **_manner(params.timeout or settings.LLM_CONFIG_TIMEOUT, retries=retries),
     }
     return f"{provider}/{name}", target
@@ -123,7 +142,10 @@ def _pools_of_router(config: LLMRouterConfig) -> list[Pool]:
     groups = [[one for one in config.model_list if _is_main(one, config)]]
     groups += [[one for one in config.model_list if one.model_name == name] for name in config.fallbacks]
     redis = _redis_of(config)
-    said: Json = {"cache": {"always": config.enable_caching}}
+    said: Json = {
+        "cache": {"always": config.enable_caching, "max_entries": MOST_ANSWERS},
+        "queue": {"length": MOST_WAITING, "seconds": PATIENCE},
+    }
     if redis is not None:
         said["state"] = {"url": redis, "fail": "share"}
         said["cache"] |= {"store": "redis"}
@@ -148,18 +170,8 @@ def _pool_of_group(group: Sequence[LLMRouterModelConfig], config: LLMRouterConfi
 
 
 def _deployed(deployment: LLMRouterModelConfig, *, retries: int) -> tuple[str, Json]:
-    words = dict(deployment.litellm_params)
-    own = {word: words.pop(word) for word in [*words] if word in KNOWN or word in OTHER_WORDS}
-    try:
-        params = LiteLLMParams(**words)
-    except TypeError:
-        known = ", ".join([*LiteLLMParams.__dataclass_fields__, *sorted(KNOWN)])
-        unknown = ", ".join(word for word in words if word not in LiteLLMParams.__dataclass_fields__)
-        raise InvalidLLMConfigError(
-            f"{deployment.model_name}: litellm_params does not know {unknown}; there are {known}"
-        ) from None
-    usual = {"max_tokens": settings.LLM_CONFIG_MAX_TOKENS, "temperature": settings.LLM_CONFIG_TEMPERATURE}
-    name, target = _target(params.model or deployment.model_name, params, {**usual, **own}, retries=retries)
+    params, own = read_params(deployment.litellm_params, deployment.model_name)
+    name, target = _target(deployment.model_name, params, own, (), retries=retries)
     limits = {"rpm": deployment.rpm, "tpm": deployment.tpm}
     return name, {**target, **{word: limit for word, limit in limits.items() if limit is not None}}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from trunkline.interfaces.line import line, named, placed
+from trunkline.interfaces.line import line, named, on_reload, placed
 from trunkline.vocabulary.errors import TrunklineError
 
 from .configs import AnyConfig, LiteLLMParams, LLMConfig, LLMRouterConfig
@@ -19,12 +19,19 @@ class LLMConfigRegistry:
     target of the machine's configuration."""
 
     _configs: dict[str, AnyConfig] = {}
+    _before: set[str] = set()
+    """Keys that were registered before the last reload: they may be registered anew."""
 
     @classmethod
     def register_config(cls, key: str, config: AnyConfig) -> None:
-        """Give a key a meaning. Raises DuplicateLLMConfigError where it has one."""
-        if not key:
-            raise InvalidLLMConfigError("a key is a word, and not empty")
+        """Give a key a meaning. Raises DuplicateLLMConfigError where it has one since the last reload."""
+        if not isinstance(key, str) or not key:
+            raise InvalidLLMConfigError(f"a key is a word, not {key!r}")
+        if not isinstance(config, LLMConfig | LLMRouterConfig):
+            raise InvalidLLMConfigError(f"'{key}' stands for LLMConfig or LLMRouterConfig, not {type(config).__name__}")
+        if key in cls._before:
+            cls._before.discard(key)
+            del cls._configs[key]
         if cls._configs.setdefault(key, config) is not config:
             raise DuplicateLLMConfigError(f"the key '{key}' has a configuration already")
 
@@ -32,6 +39,8 @@ class LLMConfigRegistry:
     def get_config(cls, key: str) -> AnyConfig:
         """What a key stands for, once all that it needs is there. Raises InvalidLLMConfigError that says what is
         missing."""
+        if not isinstance(key, str):
+            raise InvalidLLMConfigError(f"a key is a word, not {key!r}")
         config = cls._configs.get(key) or _of_model(key)
         cls.validate_config(key, config)
         return config
@@ -57,6 +66,21 @@ class LLMConfigRegistry:
     def reset(cls) -> None:
         """Forget every key."""
         cls._configs.clear()
+        cls._before.clear()
+
+    @classmethod
+    def reload(cls) -> None:
+        """Keys stay, and may be registered anew."""
+        cls._before.update(cls._configs)
+
+
+on_reload(LLMConfigRegistry.reload)
+
+
+def is_known(model: str) -> bool:
+    """Whether anybody knows where a model is: its name says it, or its lab does, or the machine's configuration."""
+    machine = line()
+    return "/" in model or named(model) or machine.book.home(model) is not None or model in machine.catalog.names()
 
 
 def _of_model(key: str) -> LLMConfig:
@@ -71,10 +95,9 @@ def _of_model(key: str) -> LLMConfig:
     except TrunklineError as error:
         raise ours(error) from error
     facts, row = machine.book.lookup(provider, model), machine.catalog[provider]
-    vision = facts is not None and facts.vision is True
+    vision = facts is None or facts.vision is not False
     own = machine.config.providers.get(provider)
-    known = "/" in key or machine.book.home(key) is not None or key in machine.catalog
-    if not known:
+    if not is_known(key):
         params = LiteLLMParams(api_key=os.environ.get(OWN_KEY))
         return LLMConfig(key, [OWN_KEY], supports_vision=vision, add_assistant_prefix=False, litellm_params=params)
     needs = row.needs_key and row.credential is None and not (own is not None and own.api_key)

@@ -7,6 +7,7 @@ in all of them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -101,7 +102,10 @@ BY_TEXT: tuple[tuple[re.Pattern[str], type[TrunklineError]], ...] = tuple(
             ContextWindowError,
         ),
         (
-            r"content (management|filter|moderation)|content.?policy|usage polic|safety system|flagged by moderation",
+            (
+                r"content (management|filter|moderation)|content.?policy|usage polic|safety system"
+                r"|flagged by moderation|(input|prompt) was flagged|requires moderation"
+            ),
             ContentPolicyError,
         ),
         (r"(invalid|incorrect|missing|no|bad).{0,20}api.?key|api.?key.{0,20}(not valid|invalid)", AuthenticationError),
@@ -131,7 +135,6 @@ BY_STATUS: Mapping[int, type[TrunklineError]] = {
     429: RateLimitError,
     498: OverloadedError,
     503: OverloadedError,
-    504: APITimeoutError,
     529: OverloadedError,
 }
 """Any other 4xx is an invalid request, anything else the provider's fault."""
@@ -168,7 +171,8 @@ def refusal(dialect: str, status: int, headers: Mapping[str, str], body: bytes) 
         aws_type(headers, outside),
     )
     codes = tuple(_word(word) for word in words)
-    return classify(status, codes, message)(
+    kind = classify(status, codes, message)
+    return kind(
         message,
         status=status,
         code=next(filter(None, codes), None),
@@ -178,6 +182,7 @@ def refusal(dialect: str, status: int, headers: Mapping[str, str], body: bytes) 
         headers=kept_headers(headers),
         body=body,
         dialect=dialect,
+        transient=True if kind is ModelError and status >= 500 else None,  # it is down, and not unknown
     )
 
 
@@ -243,6 +248,8 @@ def classify(status: int, codes: tuple[str | None, ...], message: str) -> type[T
         for pattern, kind in BY_TEXT:
             if pattern.search(message):
                 return kind
+    if status == 502 and re.search(r"model.{0,20}\bdown\b", message, re.IGNORECASE):  # openrouter.ai/docs/errors
+        return ModelError
     if status == 409 and re.search(r"conflict|lock", message, re.IGNORECASE):
         return ServiceError
     return BY_STATUS.get(status) or (InvalidRequestError if 400 <= status < 500 else ServiceError)
@@ -295,6 +302,7 @@ _KEPT = (
 
 def _number(text: str | None) -> float | None:
     try:
-        return max(0.0, float(text)) if text is not None else None
+        number = float(text) if text is not None else -1.0
     except ValueError:
         return None
+    return number if 0 <= number < math.inf else None

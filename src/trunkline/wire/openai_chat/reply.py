@@ -40,6 +40,8 @@ def reply_from_wire(body: Json) -> Reply:
     choices = body.pop("choices")
     if (error := _broken(choices)) is not None:
         raise hidden_error({"error": error})
+    if choices == []:
+        raise ResponseParseError("the provider's answer has no choice", dialect=name)
     usage = body.pop("usage", None)
     body.pop("object", None)
     for key in [key for key, value in body.items() if value is None]:
@@ -51,7 +53,7 @@ def reply_from_wire(body: Json) -> Reply:
             created=body.pop("created", None),
             service_tier=body.pop("service_tier", None),
             choices=tuple(_choice_from_wire(choice, at) for at, choice in enumerate(as_array(choices, "choices"))),
-            usage=usage_from_wire(usage) if usage else None,
+            usage=_usage(usage),
             extra=body,
             dialect=name,
         )
@@ -88,6 +90,16 @@ def finish_from_word(word: str | None, *, called: bool) -> str | None:
     if word == "stop" and called:
         return "tool_calls"
     return FINISH.get(word, word) if word else None
+
+
+def _usage(usage: Any) -> Usage | None:
+    """What was used; None where nobody can tell from what is said: the answer is good all the same."""
+    if not isinstance(usage, dict) or not usage:
+        return None
+    try:
+        return usage_from_wire(cast("Json", usage))
+    except (TypeError, ValueError, AttributeError):
+        return None
 
 
 def usage_from_wire(usage: Json) -> Usage:
@@ -239,5 +251,4 @@ def glance(body: bytes) -> Seen:
     word = seen.choices[0].finish_reason if seen.choices else None
     if word == "error":  # whoever reads it says which
         return Seen()
-    usage = usage_from_wire(seen.usage) if seen.usage else None
-    return Seen(usage, finish_from_word(word, called=False), seen.service_tier)
+    return Seen(_usage(seen.usage), finish_from_word(word, called=False), seen.service_tier)
