@@ -160,9 +160,7 @@ def test_settings_are_read_when_they_are_used(machine):
     assert {name: getattr(settings, name) for name in said} == said
     assert (settings.LLM_CONFIG_MAX_TOKENS, settings.LLM_CONFIG_TEMPERATURE) == (4000, 0.1)
     machine.setenv("LLM_CONFIG_MAX_TOKENS", "many")
-    with pytest.raises(
-        InvalidLLMConfigError, match="LLM_CONFIG_MAX_TOKENS must be a whole number"
-    ):
+    with pytest.raises(InvalidLLMConfigError, match="LLM_CONFIG_MAX_TOKENS must be a whole number"):
         settings.LLM_CONFIG_MAX_TOKENS  # noqa: B018
     with pytest.raises(AttributeError, match="LLM_KEY"):
         settings.LLM_KAY  # noqa: B018

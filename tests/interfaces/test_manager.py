@@ -179,6 +179,18 @@ async def test_when_one_fails_the_next_of_the_sequence_is_asked_with_its_own_set
         await made.generate_response("haiku", TALK)
 
 
+@pytest.mark.seed("S1.26")
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+async def test_what_one_takes_for_invalid_another_may_answer(upstream, clock, status):
+    upstream.script = {"gpt-4": refused(status)}
+    made = manager(openai={"model": "gpt-4"}, other={"model": "gpt-4o"})
+    made.set_failover_sequence(["openai", "other"])
+    assert await made.generate_response("openai", TALK) == "Hello!"
+    with pytest.raises(APIError, match="unknown setting"):
+        await made.generate_response("openai", TALK, colour="blue")
+    assert models(upstream) == ["gpt-4", "gpt-4o"]
+
+
 @pytest.mark.seed("S1.51")
 async def test_who_has_a_wrong_key_is_left_at_once(upstream, clock):
     upstream.script = {"gpt-4": refused(401, "bad key", code="invalid_api_key")}
@@ -322,6 +334,76 @@ async def test_what_a_class_of_the_programs_own_raises_is_told_and_moved_on(upst
         await made.generate_response("mine", TALK)
     made.set_failover_sequence(["mine", "openai"])
     assert await made.generate_response("mine", TALK) == "Hello!"
+
+
+class Structured(Parrot):
+    """Has a way of its own to answer with objects."""
+
+    async def generate_structured_response(self, messages, response_format, **kwargs):
+        return {"said": await self.generate_response(messages, **kwargs), "format": response_format}
+
+
+@pytest.mark.seed("S1.30", "S1.31")
+async def test_a_way_of_its_own_to_answer_with_objects_is_gone_counted_and_moved_on(upstream):
+    upstream.script = {"gpt-4": '{"spare": true}'}
+    made = manager(MonitoredLLMManager, openai={"model": "gpt-4"})
+    made.register_provider_class("custom", Structured)
+    made.add_provider("mine", "custom", {})
+    asked = {"provider_name": "mine", "messages": TALK, "response_format": {"a": 1}}
+    assert await made.generate_structured_response(**asked) == {"said": "Hello!", "format": {"a": 1}}
+    made.get_provider("mine").config = {"broken": 500}
+    with pytest.raises(APIError, match="Custom LLM API error: 500"):
+        await made.generate_structured_response(**asked)
+    made.set_failover_sequence(["mine", "openai"])
+    assert await made.generate_structured_response(**asked) == {"spare": True}
+    assert made.get_usage_report()["by_provider"]["mine"] == {"requests": 3, "errors": 1}
+
+
+async def test_an_agent_says_nothing_to_a_class_of_the_programs_own_but_what_it_was_told(upstream):
+    made = LLMManager()
+    made.register_provider_class("custom", Parrot)
+    made.add_provider("a/b", "custom", {})
+    await ReactAgent("agent", made, temperature=0.5).solve("FINAL_ANSWER: yes")
+    assert [kwargs for _, kwargs in made.get_provider("a/b").asked] == [{"temperature": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        (lambda made: made.add_provider("mine", "openai", [1]), "is a dict, not list"),
+        (lambda made: made.add_provider("mine", None, {}), "not None"),
+        (lambda made: made.add_provider("mine", "needy", {}), "has no 'api_key'"),
+        (lambda made: made.add_provider("mine", "openai", {"api_key": "", "model": "gpt-4"}), "OPENAI_API_KEY"),
+        (lambda made: made.set_failover_sequence(None), "list of names"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_and_changes_nothing(upstream, wrong, word):
+    class Needy(Parrot):
+        def __init__(self, config):
+            super().__init__({"key": config["api_key"]})
+
+    made = LLMManager()
+    made.register_provider_class("custom", Parrot)
+    made.register_provider_class("needy", Needy)
+    made.add_provider("mine", "custom", {})
+    with pytest.raises(LLMError, match=word) as caught:
+        wrong(made)
+    assert isinstance(caught.value, ValueError)
+    assert await made.generate_response("mine", TALK) == "Hello!"
+
+
+async def test_no_answer_and_no_problem_raise_nothing_raw(upstream):
+    made = manager(openai={"model": "gpt-4"})
+    upstream.script = {"gpt-4": reply(200, {"choices": []})}
+    with pytest.raises(APIError, match="no choice"):
+        await made.generate_response("openai", TALK)
+    for bad in (None, "hi", ["hi"], {"role": "user"}):
+        with pytest.raises(APIError, match="list of dicts"):
+            await made.generate_structured_response("openai", bad, {})
+    with pytest.raises(APIError, match="JSON"):
+        await made.generate_response("openai", [{"role": "user", "content": "\ud800"}])
+    with pytest.raises(APIError, match="a problem is a text"):
+        await ReactAgent("agent", made, tools=None).solve(None)
 
 
 @pytest.mark.seed("S1.30", "S1.32")

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trunkline.vocabulary.errors import ConfigurationError, TrunklineError
+from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError, TrunklineError
 from trunkline.vocabulary.messages import Message, said
 from trunkline.vocabulary.parts import Text, ToolCall, ToolResult
 from trunkline.vocabulary.replies import Reply
@@ -102,7 +102,7 @@ class Agent:
         self.options: Mapping[str, Any] = {"truncate": True, **options}
         self.memory: tuple[Message, ...] = ()
         """Each question that was answered, and its answer: words alone, which any model understands."""
-        self._runnables = runnables_from(tools)
+        self._runnables = runnables_from(tools or ())
         self._tools = {name: each.tool for name, each in self._runnables.items()}
 
     def forget(self) -> None:
@@ -117,8 +117,10 @@ class Agent:
                 answer = step.text
         return answer
 
-    async def stream(self, problem: str) -> AsyncGenerator[Step]:
+    async def stream(self, problem: Any) -> AsyncGenerator[Step]:
         """The steps to an answer, each as it is made; the last one is `Final`."""
+        if not isinstance(problem, str):
+            raise InvalidRequestError(f"a problem is a text, not {type(problem).__name__}", param="problem")
         model, native = self.model, self._native()
         question = said("user", problem)
         talk = [*self._system(native), *self.memory, question]

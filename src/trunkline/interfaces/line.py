@@ -22,7 +22,7 @@ from trunkline.providers.function import OWN_MODEL, Function, function_provider
 from trunkline.providers.provider import Provider
 from trunkline.runtime import Runtime
 from trunkline.telemetry import page
-from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError, CutOff
+from trunkline.vocabulary.errors import APIConnectionError, ConfigurationError, CutOff, InvalidRequestError
 
 
 class Place(Struct, frozen=True):
@@ -39,7 +39,7 @@ class Place(Struct, frozen=True):
 
 def place_of_function(name: str, function: Function) -> Place:
     """A Python function in the place of a target."""
-    row = function_provider(f"python-{name}", function)
+    row = function_provider(f"python-{name.replace('/', '-')}", function)
     return Place({"model": f"{row.name}/{OWN_MODEL}", "retries": 0}, (row,))
 
 
@@ -156,13 +156,17 @@ def manner(
     timeout: float,
     first: float,
     network_at_once: bool = False,
+    always_moves: bool = False,
     kinds: Mapping[str, Any] | None = None,
     **backoff: Any,
 ) -> dict[str, Any]:
     """How a target is asked, as a configuration says it. `timeout` is that of an attempt; `first` the seconds before
-    the first retry, after any failure, unless a broken network is asked again at once, as is the engine's own way."""
+    the first retry, after any failure, unless a broken network is asked again at once, as is the engine's own way.
+    `always_moves`: the next target is asked after an invalid request, too."""
     broken = () if network_at_once else (APIConnectionError.kind, CutOff.kind)
-    network = {kind: {"first": first} for kind in broken}
+    network: dict[str, Any] = {kind: {"first": first} for kind in broken}
+    if always_moves:
+        network[InvalidRequestError.kind] = {"moves": True}
     return {
         "retries": retries,
         "timeouts": {"first_content": timeout, "idle": timeout},

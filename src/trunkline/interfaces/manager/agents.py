@@ -43,11 +43,12 @@ class ReactAgent(Agent):
         """Whom it asks from now on. Raises LLMError where nobody has that name, and goes on with the one it had."""
         self.model = self.llm_manager.named(name)
 
-    async def stream(self, problem: str) -> AsyncGenerator[Step]:
+    async def stream(self, problem: Any) -> AsyncGenerator[Step]:
         """The steps to an answer, each as it is made. Raises LLMError."""
         try:
-            async for step in super().stream(problem):
-                yield step
+            with in_our_words():
+                async for step in super().stream(problem):
+                    yield step
         except OutOfSteps as error:
             told = StepLimitError(str(error).replace("steps=", "max_reasoning_steps="))
             told.partial = error.partial

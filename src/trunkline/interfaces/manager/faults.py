@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
+from trunkline.agent import OutOfSteps
 from trunkline.interfaces.faults import told_as
 from trunkline.vocabulary import errors
 from trunkline.vocabulary.errors import ConfigurationError, TrunklineError
@@ -37,7 +38,7 @@ def in_our_words() -> Generator[None]:
     """The engine's errors become the manager's."""
     try:
         yield
-    except LLMError:
+    except (LLMError, OutOfSteps):
         raise
     except TrunklineError as error:
         raise told_as(error, _OURS, APIError) from error

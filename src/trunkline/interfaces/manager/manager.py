@@ -7,16 +7,17 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+import msgspec
 from msgspec.structs import replace
 
 from trunkline.client import AsyncClient
 from trunkline.config.file import suggestion
-from trunkline.interfaces.line import Place, line
+from trunkline.interfaces.line import Place, line, place_of_function
+from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import Reply
-from trunkline.vocabulary.rules import Rules
-from trunkline.vocabulary.settings import KNOWN, OTHER_WORDS
 
 from .faults import LLMConfigurationError, in_our_words
+from .places import for_a_function
 from .providers import (
     BuiltInProvider,
     LLMProvider,
@@ -53,16 +54,28 @@ class LLMManager:
         the engine knows, a class that was registered, or an object that is there already. Raises LLMError where its
         configuration makes no sense."""
         with in_our_words():
-            made = provider if isinstance(provider, LLMProvider) else self._made(name, provider, dict(config or {}))
-            self._places[name] = place_of(made, name)
-            line().asking({name: self._places[name]})  # what makes no sense is told here, not by a call
-        self._providers[name] = made
+            made = provider if isinstance(provider, LLMProvider) else self._made(name, provider, config)
+            place = place_of(made, name)
+            line().asking({name: place})  # what makes no sense is told here, not by a call
+        self._providers[name], self._places[name] = made, place
         self._default = self._default or name
         self._clients.clear()
 
-    def _made(self, name: str, kind: str, config: dict[str, Any]) -> LLMProvider:
+    def _made(self, name: str, kind: Any, config: Any) -> LLMProvider:
+        if not isinstance(name, str) or not name:
+            raise LLMConfigurationError(f"a provider's name is a word, not {name!r}")
+        if not isinstance(kind, str):
+            raise LLMConfigurationError(f"{name}: a provider is 'openai', 'anthropic', 'mock' …, not {kind!r}")
+        if config is not None and not isinstance(config, Mapping):
+            raise LLMConfigurationError(f"{name}: its configuration is a dict, not {type(config).__name__}")
+        said = dict(cast("Mapping[str, Any]", config or {}))
         own = self._classes.get(kind)
-        return own(config) if own is not None else BuiltInProvider(kind, name, config)
+        if own is None:
+            return BuiltInProvider(kind, name, said)
+        try:
+            return own(said)
+        except KeyError as error:
+            raise LLMConfigurationError(f"{name}: its configuration has no {error}") from error
 
     def register_provider_class(self, kind: str, cls: ProviderClass) -> None:
         """A word for a class of the program's own: `add_provider` calls it with the configuration."""
@@ -84,6 +97,8 @@ class LLMManager:
 
     def set_failover_sequence(self, names: Sequence[str]) -> None:
         """Who is asked, in order, when one fails."""
+        if not isinstance(names, list | tuple):
+            raise LLMConfigurationError(f"the failover sequence is a list of names, not {names!r}")
         self._sequence = tuple(self.named(name) for name in names)
 
     def named(self, name: str | None) -> str:
@@ -100,31 +115,48 @@ class LLMManager:
     async def generate_response(self, provider_name: str | None, messages: Messages, **kwargs: Any) -> str:
         """The text of the answer of a provider; where it fails and there is a failover sequence, of the next one in
         it. What `kwargs` say counts more than its configuration. Raises LLMError."""
-        return (await self._reply(provider_name, messages, **kwargs)).text
+        return (await self._reply(provider_name, messages, **self._words(provider_name, kwargs))).text
 
     async def generate_structured_response(
         self, provider_name: str | None, messages: Messages, response_format: Mapping[str, Any], **kwargs: Any
     ) -> dict[str, Any]:
         """The answer as an object of that format; `{"response": text}` where there is none in it."""
-        provider = self.get_provider(provider_name)
-        if type(provider).generate_structured_response is not LLMProvider.generate_structured_response:
-            with in_our_words():  # a way of its own
-                asked = [dict(message) for message in messages]
-                return await provider.generate_structured_response(asked, dict(response_format), **kwargs)
-        return structured(await self.generate_response(provider_name, asking_for(response_format, messages), **kwargs))
+        with in_our_words():
+            asked = asking_for(response_format, messages)
+        own = self._own_way(self.named(provider_name), messages, response_format, kwargs)
+        said = self._words(provider_name, kwargs)
+        return structured((await self._reply(provider_name, asked, own=own, **said)).text)
+
+    def _words(self, name: str | None, kwargs: Json) -> Json:
+        """What is said to whoever is asked first: a function of the program's own takes any word."""
+        return for_a_function(kwargs) if self._places[self._order(name)[0]].in_python else kwargs
+
+    def _own_way(
+        self, name: str, messages: Messages, response_format: Mapping[str, Any], kwargs: Mapping[str, Any]
+    ) -> Place | None:
+        """Where a class of the program's own has a way to answer with objects: it is asked in that way."""
+        provider = self._providers[name]
+        if type(provider).generate_structured_response is LLMProvider.generate_structured_response:
+            return None
+
+        async def answer(body: Json) -> str:
+            asked = [dict(message) for message in messages]
+            given = await provider.generate_structured_response(asked, dict(response_format), **kwargs)
+            return msgspec.json.encode(given).decode()
+
+        return place_of_function(name, answer)
 
     async def complete(self, messages: Any, model: str | None = None, **kwargs: Any) -> Reply:
         """The whole reply of the provider that `model` names; of nobody in particular, the failover sequence's first is
         asked, or the default. This is what agents ask."""
         return await self._reply(model, messages, **kwargs)
 
-    async def _reply(self, name: str | None, messages: Any, **kwargs: Any) -> Reply:
+    async def _reply(self, name: str | None, messages: Any, *, own: Place | None = None, **kwargs: Any) -> Reply:
+        """The reply of the first who answers. `own`: how the one who is named is asked this time."""
         with in_our_words():
             order = self._order(name)
-            client = self._client(order, kwargs.pop("model", None))
-            if self._places[order[0]].in_python:  # a function of the program's takes any word
-                others = {word: kwargs.pop(word) for word in [*kwargs] if word not in _WORDS}
-                kwargs["extra_body"] = {**kwargs.get("extra_body", {}), **others}
+            model = kwargs.pop("model", None)
+            client = self._client(order, model) if own is None else line().asking(self._asked(order) | {order[0]: own})
             return await client.complete(messages, **kwargs)
 
     def calls_tools(self, model: str | None = None) -> bool:
@@ -139,22 +171,19 @@ class LLMManager:
         first = self.named(name)
         return (first, *(other for other in self._sequence if other != first))
 
+    def _asked(self, order: Sequence[str]) -> dict[str, Place]:
+        return {name: self._places[name] for name in order}
+
     def _client(self, order: tuple[str, ...], model: str | None) -> AsyncClient:
         client = self._clients.get((order, model))
         if client is None:
-            places = {name: self._places[name] for name in order}
+            places = self._asked(order)
             if model is not None:
                 first = places[order[0]]
                 kind = first.target["model"].partition("/")[0]
                 places[order[0]] = replace(first, target={**first.target, "model": f"{kind}/{model}"})
             client = self._clients[order, model] = line().asking(places)
         return client
-
-
-_WORDS = frozenset(
-    {*KNOWN, *OTHER_WORDS, *Rules.__struct_fields__, "system", "tools", "tool_choice", "response_format"}
-)
-"""What the engine takes by name."""
 
 
 class MonitoredLLMManager(LLMManager):
@@ -164,18 +193,18 @@ class MonitoredLLMManager(LLMManager):
         super().__init__()
         self.usage_stats: dict[str, Any] = {"requests": 0, "tokens_used": 0.0, "errors": 0, "by_provider": {}}
 
-    async def _reply(self, name: str | None, messages: Any, **kwargs: Any) -> Reply:
+    async def _reply(self, name: str | None, messages: Any, *, own: Place | None = None, **kwargs: Any) -> Reply:
         """Counted under the name that was asked."""
         asked, clock = self._order(name)[0], line().runtime.clock
         began = clock.now()
         stats = self.usage_stats
-        own: dict[str, int] = stats["by_provider"].setdefault(asked, {"requests": 0, "errors": 0})
-        for counts in (stats, own):
+        theirs: dict[str, int] = stats["by_provider"].setdefault(asked, {"requests": 0, "errors": 0})
+        for counts in (stats, theirs):
             counts["requests"] += 1
         try:
-            reply = await super()._reply(name, messages, **kwargs)
+            reply = await super()._reply(name, messages, own=own, **kwargs)
         except Exception as error:
-            for counts in (stats, own):
+            for counts in (stats, theirs):
                 counts["errors"] += 1
             logger.error("LLM request to %s failed: %s", asked, getattr(error, "kind", type(error).__name__))  # noqa: TRY400
             raise

@@ -72,7 +72,7 @@ def place_of_kind(kind: str, name: str, config: Mapping[str, Any]) -> Place:
         hint = f", did you mean '{close[0]}'?" if close else ": register its class first, with register_provider_class"
         raise LLMConfigurationError(f"unknown provider '{kind}'{hint}")
     settings = {word: value for word, value in config.items() if word in KNOWN or word in OTHER_WORDS}
-    said = {word: value for word, value in config.items() if word not in settings}
+    said = {word: value for word, value in config.items() if word not in settings and value not in (None, "")}
     for word in said:
         if word not in ProviderConfig.__struct_fields__:
             close = get_close_matches(word, [*ProviderConfig.__struct_fields__, *KNOWN], n=1)
@@ -99,7 +99,13 @@ def _target(kind: str, model: str, own: ProviderConfig, settings: Json) -> Json:
         "base_url": own.base_url,
         "headers": {"OpenAI-Organization": own.organization} if own.organization else {},
         "settings": settings,
-        **manner(retries=own.max_retries, timeout=own.timeout, first=own.retry_delay, factor=own.backoff_factor),
+        **manner(
+            retries=own.max_retries,
+            timeout=own.timeout,
+            first=own.retry_delay,
+            factor=own.backoff_factor,
+            always_moves=True,
+        ),
     }
     if own.connection_pool_size or own.connection_pool_maxsize or not own.keep_alive:
         kept = own.connection_pool_size if own.keep_alive else 0
@@ -141,6 +147,17 @@ def place_of_object(name: str, provider: Answers) -> Place:
 
 _ENGINES = frozenset({"model", "stream", "stream_options"})
 """What the engine says in a body."""
+
+
+def for_a_function(kwargs: Mapping[str, Any]) -> Json:
+    """What is said to a function of the program's own, which takes any word: those that the engine has none for go
+    beside."""
+    known = {word: value for word, value in kwargs.items() if word in _WORDS}
+    others = {word: value for word, value in kwargs.items() if word not in _WORDS}
+    return {**known, "extra_body": {**known.get("extra_body", {}), **others}} if others else known
+
+
+_WORDS = frozenset({*KNOWN, *OTHER_WORDS, "tools", "tool_choice", "stream", "extra_body"})
 
 
 def scripted(said: MockConfig) -> Function:

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 from trunkline.asking.lenient import lenient
 from trunkline.interfaces.line import FOREVER, Place, line
+from trunkline.vocabulary.errors import InvalidRequestError
 
 from .faults import in_our_words
-from .places import place_of_kind, place_of_object
+from .places import for_a_function, place_of_kind, place_of_object
 
 Messages = Sequence[Mapping[str, Any]]
 
@@ -32,10 +33,13 @@ class LLMProvider(ABC):
 
 def asking_for(response_format: Mapping[str, Any], messages: Messages) -> list[dict[str, Any]]:
     """A copy of the conversation, that asks for a format at its end."""
+    if not isinstance(messages, list | tuple) or not all(isinstance(each, Mapping) for each in cast("Any", messages)):
+        raise InvalidRequestError("messages must be a list of dicts with role and content", param="messages")
     asked = [dict(message) for message in messages]
     if asked:
         words, content = f"\nPlease respond in the following JSON format: {response_format}", asked[-1].get("content")
-        asked[-1]["content"] = content + words if isinstance(content, str) else [*(content or ()), _part(words)]
+        parts = cast("list[Any]", content) if isinstance(content, list) else []
+        asked[-1]["content"] = content + words if isinstance(content, str) else [*parts, _part(words)]
     return asked
 
 
@@ -76,6 +80,7 @@ class CachedLLMProvider(LLMProvider):
     def __init__(self, base_provider: LLMProvider, cache_size: int = 128) -> None:
         """`cache_size`: how many answers; the one that was not asked for the longest is forgotten first."""
         self.base_provider = base_provider
+        self._takes_anything = not isinstance(base_provider, BuiltInProvider)
         cache = {"always": True, "max_entries": cache_size, "seconds": A_YEAR}
         with in_our_words():
             self._client = line().asking({"cached": place_of(base_provider, "cached")}, cache=cache)
@@ -83,7 +88,8 @@ class CachedLLMProvider(LLMProvider):
     async def generate_response(self, messages: Messages, **kwargs: Any) -> str:
         """The answer that is kept, or a new one. Raises LLMError."""
         with in_our_words():
-            return (await self._client.complete(cast("Any", messages), **kwargs)).text
+            said = for_a_function(kwargs) if self._takes_anything else kwargs
+            return (await self._client.complete(cast("Any", messages), **said)).text
 
 
 A_YEAR = 365 * FOREVER
