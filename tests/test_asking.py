@@ -748,7 +748,7 @@ async def test_a_call_of_a_tool_has_nothing_to_read():
         (MockAnswer(text="Lyon, I think."), "does not fit the response_format"),
         (MockAnswer(text='{"town": "Lyon"}'), "does not fit the response_format: .*missing required field `city`"),
         (MockAnswer(text='{"city": "Ly', finish="length"), "it was cut by max_tokens"),
-        (MockAnswer(text="", finish="content_filter"), "the provider withheld the rest"),
+        (MockAnswer(text='{"city', finish="content_filter"), "the provider withheld the rest"),
     ],
 )
 async def test_an_answer_that_does_not_fit_says_why(answer, complaint):

@@ -147,7 +147,7 @@ async def test_embeddings_keep_their_order():
     async with FakeUpstream([reply(200, backwards)]) as upstream, client(upstream) as line:
         answer = await line.embed(["a", "b"], "openai/text-embedding-3-small", dimensions=2)
     assert answer.vectors == ((1.0, 0.0), (0.0, 1.0))
-    assert answer["data"][1]["embedding"] == (0.0, 1.0)
+    assert answer["data"][1]["embedding"] == [0.0, 1.0]
     assert answer.usage.input == 4
     assert answer.cost == Decimal("0.00000008")
     assert upstream.served[0].json == {"model": "text-embedding-3-small", "input": ["a", "b"], "dimensions": 2}

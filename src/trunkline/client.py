@@ -42,7 +42,7 @@ from trunkline.runtime import Runtime
 from trunkline.snapshot import Available, Snapshot
 from trunkline.vocabulary.calls import Answer, Call
 from trunkline.vocabulary.decisions import Decision
-from trunkline.vocabulary.errors import ConfigurationError, TrunklineError
+from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError, TrunklineError
 from trunkline.vocabulary.events import Event
 from trunkline.vocabulary.replies import (
     Accumulator,
@@ -197,7 +197,7 @@ class AsyncClient:
         return await self._whole(self._engine.call(operation, name, merged(self._rules, rules), request=request))
 
     async def _whole(self, call: Call) -> Any:
-        answer = await self._engine.step(call)
+        answer = await _answered(self._engine, call)
         reply = answer.whole()
         reply.seconds = self._engine.runtime.clock.now() - call.started
         reply.route = call.decided
@@ -312,7 +312,7 @@ class AsyncStream:
         """Send the request and wait for the first content; iterating does this by itself."""
         if self._answer is None and not self._done:
             self._loop = asyncio.get_running_loop()
-            self._answer = await self._engine.step(self._call)
+            self._answer = await _answered(self._engine, self._call)
 
     def __aiter__(self) -> Self:
         return self
@@ -407,6 +407,13 @@ class AsyncStream:
         with contextlib.suppress(RuntimeError):  # its loop is closed, and its connections with it
             assert self._loop is not None
             self._loop.call_soon_threadsafe(answer.abandon)
+
+
+async def _answered(engine: Engine, call: Call) -> Answer:
+    try:
+        return await engine.step(call)
+    except UnicodeEncodeError:
+        raise InvalidRequestError("the request holds half a character (a lone surrogate), which is no text") from None
 
 
 def _loaded(

@@ -66,7 +66,7 @@ VECTORS = {"object": "list", "model": "m", "data": [{"index": 0, "embedding": [0
 
 @pytest.mark.seed("S2.14", "S2.15", "S2.16", "S2.17", "S2.19", "S2.21", "S2.22")
 @pytest.mark.parametrize(
-    ("number", "printed"), [(0, "Hello!"), (1, "(0.25, 0.5)"), (2, ""), (3, ""), (4, ""), (5, "None\nHel\nlo!")]
+    ("number", "printed"), [(0, "Hello!"), (1, "[0.25, 0.5]"), (2, ""), (3, ""), (4, ""), (5, "None\nHel\nlo!")]
 )
 def test_litellm_client(machine, capsys, number, printed):
     def answer(asked):

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from samples import chat, message
-from trunkline import ConfigurationError, interfaces
+from trunkline import ConfigurationError, TrunklineError, interfaces
 from trunkline.interfaces.generate import LLMInterface, generate
 from trunkline.interfaces.line import line
 from trunkline.testing import FakeUpstream, Told, reply
@@ -276,14 +276,13 @@ async def test_nor_is_it_where_a_call_names_a_model_of_another(machine):
     assert [one.headers["x-api-key"] for one in other.served] == ["sk-ant-own"] * 2
 
 
-async def test_a_model_that_a_call_names_is_asked_alone_whatever_was_asked_before(openai, clock):
+async def test_behind_a_model_that_a_call_names_stands_the_secondary_one_too(openai, clock):
     openai.setenv("SECONDARY_MODEL", "gpt-3.5-turbo")
     async with FakeUpstream([DOWN]) as upstream:
         llm = LLMInterface(api_base=f"{upstream.url}/v1", max_retries=0)
         await llm.generate(TALK)
-        await llm.generate(TALK, model="gpt-4")
-        await llm.generate(TALK)
-    assert [model for model, _ in asked(upstream)] == ["gpt-4", "gpt-3.5-turbo", "gpt-4", "gpt-4", "gpt-3.5-turbo"]
+        await llm.generate(TALK, model="gpt-4o")
+    assert [model for model, _ in asked(upstream)] == ["gpt-4", "gpt-3.5-turbo", "gpt-4o", "gpt-3.5-turbo"]
 
 
 async def test_what_is_told_is_the_callers_own(openai):
@@ -417,3 +416,56 @@ async def test_the_machines_own_limits_hold(machine, upstream, tmp_path):
     llm = LLMInterface("openai", "gpt-4", "sk-own", f"{upstream.url}/v1", max_retries=0)
     assert (await llm.generate(TALK))["text"] == "Hello!"
     assert (await llm.generate(TALK))["error_type"] == "RateLimitError"  # the machine's limits hold
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ({"max_retries": -1}, "max_retries"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": "x"}, "timeout"),
+        ({"max_concurrent_requests": 0}, "max_concurrent_requests"),
+        ({"api_base": "ftp://x"}, "api_base"),
+        ({"model": 5}, "model"),
+        ({"provider": 5}, "provider"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_refused(said, word):
+    with pytest.raises(TrunklineError, match=word):
+        LLMInterface(**{"provider": "openai", "model": "gpt-4", "api_key": "sk", **said})
+
+
+@pytest.mark.seed("S4.12", "S4.13")
+@pytest.mark.parametrize(
+    ("how", "changes"),
+    [
+        ({"model": 5}, {}),
+        ({"extra_body": {"a": object()}}, {}),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, {}),
+        ({"messages": [{"role": "user"}]}, {}),
+        ({}, {"LLM_PROVIDER": "bogus"}),
+    ],
+)
+async def test_whatever_is_wrong_is_in_the_answer_with_all_its_metadata(openai, upstream, how, changes):
+    for name, value in changes.items():
+        openai.setenv(name, value)
+    response = await generate(**{"messages": TALK, **how})
+    assert response["error_type"] in ("ConfigurationError", "InvalidRequestError")
+    assert {"provider", "model", "temperature", "max_tokens", "usage", "latency", "timestamp"} == {
+        *response["metadata"]
+    }
+    assert not upstream.served
+
+
+@pytest.mark.seed("S4.18")
+async def test_without_a_listener_the_level_writes_to_stderr(openai, upstream, capsys):
+    logger = logging.getLogger("trunkline.interfaces.generate")
+    openai.setattr(logging.getLogger(), "handlers", [])
+    openai.setattr(logger, "handlers", [])
+    openai.setenv("WISEFLOW_LOG_LEVEL", "DEBUG")
+    await generate(messages=TALK)
+    assert "asking openai for gpt-4" in capsys.readouterr().err
+    openai.delenv("WISEFLOW_LOG_LEVEL")
+    interfaces.reload()
+    await generate(messages=TALK)
+    assert logger.level == logging.NOTSET

@@ -184,7 +184,7 @@ def test_what_the_environment_says(machine):
         (reply(400, {"error": {"message": "no"}}), LLMResponseError, 1),
         (reply(404, {"error": {"message": "no model", "code": "model_not_found"}}), LLMResponseError, 1),
         (DOWN, LLMResponseError, 3),
-        (reply(200, b"<html>"), LLMResponseError, 2),
+        (reply(200, b"<html>"), LLMResponseError, 3),
         (Told(silent=True), LLMConnectionError, 3),
     ],
     ids=lambda one: one.__name__ if isinstance(one, type) else "",
@@ -326,3 +326,85 @@ def test_it_is_called_where_a_loop_runs_and_from_many_threads(serve):
     for one in threads:
         one.join()
     assert said == ["Hello!"] * 20
+
+
+def test_an_answer_of_a_tool_goes_back_under_the_id_of_its_call(serve):
+    calls = [
+        {"id": f"call_{at}", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}
+        for at in (1, 2)
+    ]
+    upstream = serve([reply(200, chat(None, tool_calls=calls)), ANSWER])
+    made = client()
+    called = made.generate_completion(TALK).choices[0].message
+    answers = [Message(role="tool", name="get_weather", content=word) for word in ("sunny", "dry")]
+    for said in (called, {"role": "assistant", "tool_calls": calls}):
+        made.generate_completion([*TALK, said, *answers])
+        turns = upstream.served[-1].json["messages"][-2:]
+        assert [(turn["tool_call_id"], turn["content"]) for turn in turns] == [("call_1", "sunny"), ("call_2", "dry")]
+
+
+@pytest.mark.seed("S2.17")
+def test_what_one_model_takes_for_invalid_a_fallback_may_answer(serve, clock):
+    serve([reply(400, {"type": "error", "error": {"type": "invalid_request_error", "message": "no"}})], "ANTHROPIC")
+    serve([ANSWER])
+    assert client(model="claude-2", fallback_models=["gpt-4"]).generate_completion(TALK).text == "Hello!"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"timeout": -1}, {"timeout": "x"}, {"max_retries": -1}, {"fallback_models": "gpt-4"}, {"model": None}],
+)
+def test_a_configuration_that_cannot_be_is_refused(said):
+    with pytest.raises(LLMConfigurationError, match=next(iter(said))):
+        LiteLLMConfig(**said)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda made: made.generate_completion(TALK, model=5),
+        lambda made: made.generate_completion(TALK, functions=5),
+        lambda made: made.generate_completion(TALK, functions=[{"name": "f", "parameters": 5}]),
+        lambda made: made.generate_completion(TALK, function_call={}),
+        lambda made: made.generate_completion([*TALK, {"role": "assistant", "function_call": 5}]),
+        lambda made: made.generate_completion([{"role": "user"}]),
+        lambda made: made.generate_embedding("x", encoding_format="base64"),
+        lambda made: made.get_model_details(5),
+        lambda made: completion_cost(None),
+    ],
+)
+def test_what_makes_no_sense_raises_nothing_raw(serve, wrong):
+    upstream = serve([ANSWER])
+    with pytest.raises(LLMError):
+        wrong(client())
+    assert not upstream.served
+
+
+def test_vectors_for_a_user(serve):
+    upstream = serve([reply(200, VECTORS)])
+    vectors = client().generate_embedding(["a", "b"], user="me", encoding_format="float")
+    assert vectors["data"][0]["embedding"] == [1.0]
+    assert upstream.served[0].json["user"] == "me"
+
+
+def test_another_keys_answers_are_not_told(serve):
+    upstream = serve([ANSWER])
+    for key in ("key-a", "key-b"):
+        client(api_key=key, cache=True).generate_completion(TALK)
+    assert len(upstream.served) == 2
+
+
+def test_the_key_is_that_of_the_time_it_was_made(machine, serve):
+    upstream = serve([ANSWER])
+    made = client()
+    machine.setenv("OPENAI_API_KEY", "sk-later")
+    made.generate_completion(TALK)
+    assert upstream.served[0].headers["authorization"] == "Bearer sk-openai"
+
+
+def test_models_without_number_take_no_memory(machine):
+    machine.setattr("trunkline.interfaces.litellm_client.MOST_CLIENTS", 3)
+    made = client(api_key="sk")
+    for number in range(9):
+        made._client(f"gpt-{number}")
+    assert len(made._clients) <= 3

@@ -379,7 +379,7 @@ ROWS = {
         LLMProviderServiceError,
         3,
     ),
-    "no JSON": (reply(200, b"<html>"), LLMProviderServiceError, 2),
+    "no JSON": (reply(200, b"<html>"), LLMProviderServiceError, 3),
     "408": (reply(408, {"error": {"message": "too slow"}}), LLMProviderTimeoutError, 3),
     "hung up on": (Told(silent=True), LLMProviderConnectionError, 3),
 }
@@ -715,3 +715,23 @@ async def test_one_in_the_place_of_openrouter(serve):
     register_llm_provider(mine)
     assert (await get_llm_provider().generate_completion("Hello!")).provider == "portkey"
     assert (len(mine.calls), len(upstream.served)) == (1, 1)
+
+
+@pytest.mark.seed("S3.9")
+async def test_a_text_takes_what_a_conversation_takes(serve):
+    upstream = await serve(reply(200, chat("Hello!")))
+    provider = OpenRouterProvider()
+    assert (await provider.generate_completion("Hi", timeout=5, top_p=0.5)).content == "Hello!"
+    assert upstream.served[0].json["top_p"] == 0.5
+    with pytest.raises(LLMProviderInvalidRequestError, match="agent_type"):
+        await provider.generate_completion("Hi", agent_type=["x"])
+    with pytest.raises(LLMProviderError, match="set of words"):
+        LLMProviderConfig(retryable_errors=None)
+
+
+@pytest.mark.seed("S3.13")
+async def test_a_title_of_two_lines_is_no_header(machine, serve):
+    await serve(reply(200, chat("Hello!")))
+    machine.setenv("SITE_TITLE", "two\nlines")
+    with pytest.raises(LLMProviderError, match="X-Title"):
+        await OpenRouterProvider().generate_completion("Hi")

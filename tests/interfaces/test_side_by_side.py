@@ -105,14 +105,26 @@ async def test_an_interface_of_its_own_keeps_its_own_line_for_slots(upstream):
     assert [one["text"] for one in said] == ['{"a": 1}'] * 10
 
 
-async def test_what_was_learned_and_kept_is_forgotten_by_a_reload(upstream, clock):
-    first = LLMManager()
-    for name, model in (("mine", "gpt-4o"), ("spare", "gpt-4o-mini")):
-        first.add_provider(name, "openai", {"model": model, "max_retries": 0})
-    first.set_failover_sequence(["mine", "spare"])
-    line().runtime.state.rest("mine", 60.0)
-    await first.generate_response("mine", TALK)
+async def test_what_was_learned_and_counted_is_forgotten_by_a_reload(upstream, clock, tmp_path):
+    targets = "mine: {model: openai/gpt-4o}\n  spare: {model: openai/gpt-4o-mini}"
+    (tmp_path / "trunkline.yaml").write_text(f"targets:\n  {targets}\n")
     interfaces.reload()
-    await first.generate_response("mine", TALK)
+    line().runtime.state.rest("mine", 60.0)
+    for _ in range(2):
+        client = LiteLLMClient(LiteLLMConfig(model="mine", fallback_models=["spare"]))
+        await asyncio.to_thread(client.generate_completion, TALK)
+        calls = [figures["calls"] for figures in get_metrics().values()]
+        interfaces.reload()
     assert [one.json["model"] for one in upstream.served] == ["gpt-4o-mini", "gpt-4o"]
-    assert [figures["calls"] for figures in get_metrics().values()] == [1]
+    assert calls == [1]
+
+
+async def test_what_one_interface_learned_of_its_own_is_nobody_elses(machine, closing):
+    refused = reply(401, {"error": {"message": "no"}})
+    async with FakeUpstream([refused, reply(200, chat("Hello!"))]) as upstream:
+        machine.setenv("OPENAI_API_KEY", "sk-own")
+        machine.setenv("OPENAI_API_BASE", f"{upstream.url}/v1")
+        machine.setenv("SECONDARY_MODEL", "gpt-4o-mini")
+        for _ in range(2):
+            await LLMInterface("openai", "gpt-4o", max_retries=0).generate(TALK)
+    assert [one.json["model"] for one in upstream.served] == ["gpt-4o", "gpt-4o-mini", "gpt-4o"]

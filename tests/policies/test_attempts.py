@@ -348,3 +348,13 @@ async def test_what_one_target_went_through_says_nothing_of_another_of_the_same_
     await course.ask(route(entry(target("a")), spare))
     await course.ask(route(entry(target("a", id="a #2")), spare))
     assert course.asked == ["a", "spare", "a"]
+
+
+async def test_somebody_may_want_the_next_asked_though_the_request_is_invalid():
+    course = Course()
+    course.script = {"a": [fails(InvalidRequestError)], "b": [OK]}
+    own = Backoff(kinds={"InvalidRequestError": OfKind(moves=True)})
+    await course.ask(route(entry("a"), entry("b")), backoff=own)
+    assert course.asked == ["a", "b"]
+    with pytest.raises(InvalidRequestError):
+        await course.ask(route(entry("a"), entry("b")))

@@ -18,6 +18,10 @@ Messages = Said | Sequence[Said]
 """What may be asked: a question, a message, or a conversation."""
 
 
+ASKING = frozenset({"user", "system", "developer"})
+"""Roles that have something to say."""
+
+
 def messages_from(said: Messages, system: str | None = None) -> tuple[Message, ...]:
     """A conversation from what the caller wrote; a list of texts and media is one message of the user."""
     if isinstance(said, str | Message | Part | Mapping) or hasattr(said, "model_dump"):
@@ -59,6 +63,8 @@ def _message_from_dict(body: Json, where: str) -> Message:
     """A dict in OpenAI's shape, whose content may hold texts and media of ours as well as OpenAI's parts."""
     body = {key: value for key, value in body.items() if value is not None}
     content: Any = body.get("content")
+    if content is None and body.get("role") in ASKING:
+        raise InvalidRequestError(f"{where} says nothing: give it content", param=f"{where}.content")
     if not isinstance(content, list) or not any(isinstance(part, str | Part) for part in cast("list[Any]", content)):
         return message_from_wire(body, where)
     parts: list[AnyPart] = []

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+import msgspec
 import yaml
 
 from trunkline.client import AsyncClient
+from trunkline.clock import SystemClock
 from trunkline.config.file import Reading
-from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError, TrunklineError
+from trunkline.config.shapes import Address, Count, CountFromZero, Seconds
+from trunkline.vocabulary.calls import Clock
+from trunkline.vocabulary.errors import AllTargetsFailed, ConfigurationError, InvalidRequestError, TrunklineError
 from trunkline.vocabulary.replies import Reply
 
 from .faults import row_of
@@ -65,14 +69,18 @@ class LLMInterface:
         `max_concurrent_requests` how many attempts are under way at a time; more of them wait."""
         self._said = _Said()
         self.provider = _one_of(provider or self._said("LLM_PROVIDER") or "litellm")
-        self.model = model or self._said("PRIMARY_MODEL")
-        self.max_retries = max_retries
-        self.timeout = timeout
-        self.max_concurrent_requests = max_concurrent_requests or self._said.count("LLM_CONCURRENT_NUMBER", CONCURRENT)
-        self._key, self._base = api_key, api_base
+        self.model = _name(model) or self._said("PRIMARY_MODEL")
+        self.max_retries = _fitting(max_retries, CountFromZero, "max_retries")
+        self.timeout = _fitting(timeout, Seconds, "timeout")
+        concurrent = self._said.count("LLM_CONCURRENT_NUMBER", CONCURRENT)
+        if max_concurrent_requests is not None:
+            concurrent = _fitting(max_concurrent_requests, Count, "max_concurrent_requests")
+        self.max_concurrent_requests = concurrent
+        self._key = api_key
+        self._base = _fitting(api_base, Address, "api_base") if api_base is not None else None
         self._slots = f"interface-{next(_numbers)}"
         """The bucket that its attempts share."""
-        self._clients: dict[tuple[str | None, bool], AsyncClient] = {}
+        self._clients: dict[str | None, AsyncClient] = {}
         line()  # what is wrong with the machine's configuration is told here, not by a call
         _set_level(self._said("WISEFLOW_LOG_LEVEL"))
 
@@ -90,28 +98,22 @@ class LLMInterface:
         """Ask. Whatever goes wrong is told in the answer, under `error` and `error_type`; only cancelling raises."""
         clock = line().runtime.clock
         began = clock.now()
-        metadata: dict[str, Any] = {
-            "provider": self.provider,
-            "model": model or self.model,
-            "temperature": temperature,
-            "max_tokens": max_tokens,
-            "usage": dict(NO_USAGE),
-        }
+        metadata = _metadata(self.provider, model or self.model, temperature, max_tokens)
         logger.debug("asking %s for %s", self.provider, metadata["model"])
         try:
-            line_ = self._client(model)
+            line_ = self._client(_name(model))
             reply = await line_.complete(_talk(messages), temperature=temperature, max_tokens=max_tokens, **options)
         except TrunklineError as error:
             outcome = self._failed(error)
         else:
             outcome = {"text": reply.text}
             metadata |= self._told(reply)
-        metadata["latency"] = clock.now() - began
-        metadata["timestamp"] = datetime.fromtimestamp(clock.wall(), UTC).isoformat()
-        return {**outcome, "metadata": metadata}
+        return {**outcome, "metadata": _timed(metadata, clock, began)}
 
     def _failed(self, error: TrunklineError) -> Response:
         kind = row_of(error).kind
+        for cause in error.causes[:-1] if isinstance(error, AllTargetsFailed) else ():
+            logger.warning("attempt at %s/%s: %s", cause.provider, cause.model, cause.kind)
         logger.error("%s failed: %s: %s", self.provider, kind, error)
         text = f"No provider could answer: {error}" if self.provider == "fallback" else ""
         return {"text": text, "error": str(error), "error_type": kind}
@@ -133,20 +135,19 @@ class LLMInterface:
     # -- who is asked --------------------------------------------------------------------------------------------------
 
     def _client(self, model: str | None) -> AsyncClient:
-        """The client for a model: one that the caller names is asked for alone, unless several are to be tried."""
+        """The client for a model, with those behind it."""
         name = model or self.model
         if not name and self.provider != "fallback":
             raise ConfigurationError("no model is named: set PRIMARY_MODEL, or give model=…", param="model")
-        wanted = name, model is not None
-        client = self._clients.get(wanted)
+        client = self._clients.get(name)
         if client is None:
             if len(self._clients) >= MOST_MODELS:
                 self._clients.clear()
-            client = self._clients[wanted] = self._made(name, alone=model is not None)
+            client = self._clients[name] = self._made(name)
         return client
 
-    def _made(self, model: str | None, *, alone: bool) -> AsyncClient:
-        targets = dict(self._chain(model, alone=alone))
+    def _made(self, model: str | None) -> AsyncClient:
+        targets = dict(self._chain(model))
         if not targets:
             raise ConfigurationError("the fallback has nobody to ask: set PRIMARY_MODEL, or a provider's key")
         shared = {name: {**target, "buckets": [self._slots]} if target else {} for name, target in targets.items()}
@@ -155,12 +156,12 @@ class LLMInterface:
         said["queue"] = {"length": MOST_WAITING, "seconds": FOREVER}
         return line().client(said, self._said.env)
 
-    def _chain(self, model: str | None, *, alone: bool) -> list[tuple[str, dict[str, Any]]]:
+    def _chain(self, model: str | None) -> list[tuple[str, dict[str, Any]]]:
         """The targets to try, in order; nothing is said of those that the machine's configuration has."""
         several = self.provider == "fallback"
         found = [self._target(model, model)] if model else []
         second = self._said("SECONDARY_MODEL")
-        if second and (several or not alone):
+        if second:
             found.append(self._target(second, model))
         if several:
             others = {name: self._said(f"{name.upper()}_MODEL") or usual for name, usual in USUAL_MODELS.items()}
@@ -181,7 +182,8 @@ class LLMInterface:
         variable, home = provider.upper(), self.provider
         if home in ("litellm", "fallback"):
             home = placed(self.model or first or model)[0]
-        key, base = self._said(f"{variable}_API_KEY"), self._said(f"{variable}_API_BASE")
+        key = self._said(f"{variable}_API_KEY")
+        base = self._said(f"{variable}_API_BASE") or self._said(f"{variable}_BASE_URL")
         if provider == home:
             key = self._key or key or self._said("LLM_API_KEY")
             base = self._base or base or self._said("LLM_API_BASE")
@@ -209,7 +211,8 @@ class _Said:
         )
 
     def __call__(self, name: str) -> str | None:
-        return self.env.get(name) or self._file.get(name) or None
+        said = self.env.get(name) or self._file.get(name)
+        return said.strip() or None if said else None
 
     def count(self, name: str, usual: int) -> int:
         """A whole number from 1 up."""
@@ -238,10 +241,36 @@ def _read(file: Path, env: Mapping[str, str]) -> dict[str, str]:
     return filled
 
 
-def _one_of(provider: str) -> str:
+def _one_of(said: Any) -> str:
+    provider = said.lower() if isinstance(said, str) else said
     if provider not in PROVIDERS:
         raise ConfigurationError(f"the provider is one of {', '.join(PROVIDERS)}, not {provider!r}", param="provider")
     return provider
+
+
+def _name(model: Any) -> str | None:
+    if model is not None and not isinstance(model, str):
+        raise InvalidRequestError(f"model is a model's name, not {model!r}", param="model")
+    return model or None
+
+
+def _fitting(value: Any, kind: Any, called: str) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        words = kind.__metadata__[0].extra["words"]
+        raise ConfigurationError(f"{called} must be {words}, not {value!r}", param=called) from None
+
+
+def _metadata(provider: str | None, model: str | None, temperature: Any, max_tokens: Any) -> dict[str, Any]:
+    """What is told of every call."""
+    said = {"provider": provider, "model": model, "temperature": temperature, "max_tokens": max_tokens}
+    return {**said, "usage": dict(NO_USAGE)}
+
+
+def _timed(metadata: dict[str, Any], clock: Clock, began: float) -> dict[str, Any]:
+    stamp = datetime.fromtimestamp(clock.wall(), UTC).isoformat()
+    return {**metadata, "latency": clock.now() - began, "timestamp": stamp}
 
 
 def _talk(messages: Any) -> Any:
@@ -253,12 +282,21 @@ def _talk(messages: Any) -> Any:
 def _set_level(level: str | None) -> None:
     """`WISEFLOW_LOG_LEVEL` says how much is logged; where nobody listens yet, on stderr."""
     if level is None:
+        logger.setLevel(logging.NOTSET)
         return
     if level.upper() not in logging.getLevelNamesMapping():
         raise ConfigurationError(f"WISEFLOW_LOG_LEVEL is DEBUG, INFO, WARNING or ERROR, not {level!r}")
     logger.setLevel(level.upper())
-    if not logger.hasHandlers():
+    listening = [each for own in (logger, *_above(logger)) for each in own.handlers]
+    if all(isinstance(each, logging.NullHandler) for each in listening):
         logger.addHandler(logging.StreamHandler())
+
+
+def _above(own: logging.Logger) -> Iterator[logging.Logger]:
+    """The loggers to which one passes on."""
+    while own.propagate and own.parent is not None:
+        own = own.parent
+        yield own
 
 
 # -- the process' own --------------------------------------------------------------------------------------------------
@@ -279,5 +317,8 @@ async def generate(
         interface = _interface()
     except ConfigurationError as error:
         logger.error("%s", error)  # noqa: TRY400 it is the user's, and the trace says nothing
-        return {"text": "", "error": str(error), "error_type": error.kind, "metadata": {}}
+        clock = SystemClock()
+        metadata = _metadata(os.environ.get("LLM_PROVIDER"), model, temperature, max_tokens)
+        told = _timed(metadata, clock, clock.now())
+        return {"text": "", "error": str(error), "error_type": error.kind, "metadata": told}
     return await interface.generate(messages, model, temperature, max_tokens, **options)

@@ -73,6 +73,9 @@ class Line:
         except msgspec.ValidationError as error:
             what, _, where = str(error).partition(" - at `$.")
             raise ConfigurationError(f"{where.rstrip('`')}: {what[:1].lower()}{what[1:]}") from None
+        for name, target in own.targets.items():
+            if wrong := next((each for each, value in target.headers.items() if not value.isprintable()), None):
+                raise ConfigurationError(f"{name}: the header {wrong} must be one line of text", param=wrong)
         machine = self.config
         whole = replace(
             own,

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
@@ -22,6 +23,7 @@ from trunkline.vocabulary.errors import (
     APITimeoutError,
     AuthenticationError,
     ConfigurationError,
+    InvalidRequestError,
     RateLimitError,
     ResourceExhaustedError,
     TrunklineError,
@@ -29,6 +31,7 @@ from trunkline.vocabulary.errors import (
 from trunkline.vocabulary.events import Event
 from trunkline.vocabulary.protocols import Json
 from trunkline.vocabulary.replies import EmbeddingReply, Reply
+from trunkline.wire.grammar.fields import an_object
 
 from .faults import told_as
 from .line import CHAIN, chain, line, manner, named, placed
@@ -77,7 +80,7 @@ _OURS: Mapping[type[TrunklineError], type[TrunklineError]] = {
 }
 
 
-class Message(Struct, kw_only=True, omit_defaults=True):
+class Message(Struct, omit_defaults=True):
     """A turn of a conversation."""
 
     role: str
@@ -89,6 +92,10 @@ class Message(Struct, kw_only=True, omit_defaults=True):
     """What the model asked for, in the older form: `name` and `arguments`."""
     tool_calls: Sequence[Any] | None = None
     tool_call_id: str | None = None
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 class LiteLLMConfig(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -106,6 +113,20 @@ class LiteLLMConfig(Struct, kw_only=True, forbid_unknown_fields=True):
     cache: bool = False
     base_url: str | None = None
     """Where the provider of `model` is, if not at its usual address."""
+
+    def __post_init__(self) -> None:
+        numbers: dict[str, Any] = {"timeout": Seconds, "max_retries": CountFromZero}
+        for name, kind in numbers.items():
+            try:
+                msgspec.convert(getattr(self, name), kind)
+            except msgspec.ValidationError:
+                words = kind.__metadata__[0].extra["words"]
+                raise LLMConfigurationError(f"{name} must be {words}, not {getattr(self, name)!r}") from None
+        named: Any = self.fallback_models
+        if not isinstance(named, list | tuple) or not all(map(_is_name, cast("list[Any]", named))):
+            raise LLMConfigurationError(f"fallback_models is a list of models' names, not {named!r}")
+        if not _is_name(self.model):
+            raise LLMConfigurationError(f"model is a model's name, not {self.model!r}")
 
     def __repr__(self) -> str:
         shown = f"model={self.model!r}, timeout={self.timeout!r}, fallback_models={self.fallback_models!r}"
@@ -158,6 +179,12 @@ class _File(Struct):
     llm: LiteLLMConfig = field(default_factory=LiteLLMConfig)
 
 
+MOST_ANSWERS = 10_000
+"""How many a client keeps, where it keeps them."""
+MOST_CLIENTS = 100
+"""One for each model that is asked for."""
+
+
 class LiteLLMClient:
     """A synchronous client. Safe to share between threads, and to call where a loop runs.
 
@@ -168,6 +195,7 @@ class LiteLLMClient:
     def __init__(self, config: LiteLLMConfig | None = None) -> None:
         """Raises LLMConfigurationError where the configuration makes no sense."""
         self.config = config if config is not None else _found()
+        self._env = dict(os.environ)
         self._clients: dict[str, Client] = {}
 
     def generate_completion(
@@ -182,12 +210,11 @@ class LiteLLMClient:
     ) -> Any:
         """Ask: a whole reply, or with `stream=True` an iterator over chunks, both in OpenAI's shape. Further options
         are those of `trunkline.Client.complete`. Raises the five errors."""
-        if functions:
-            options["tools"] = [_tool(function) for function in functions]
-        if function_call is not None:
-            named = function_call["name"] if isinstance(function_call, Mapping) else function_call
-            options["tool_choice"] = named
         try:
+            if functions is not None:
+                options["tools"] = _tools(functions)
+            if function_call is not None:
+                options["tool_choice"] = _named(function_call)
             client = self._client(model or self.config.model)
             if stream:
                 return _chunks(client.stream(_turns(messages), **options))
@@ -196,9 +223,14 @@ class LiteLLMClient:
             raise _ours(error) from error
 
     def generate_embedding(self, input_text: str | Sequence[str], model: str | None = None, **options: Any) -> Any:
-        """Vectors, in the order of the input: `["data"][0]["embedding"]`."""
-        name = model or os.environ.get("LITELLM_EMBEDDING_MODEL") or USUAL_EMBEDDING_MODEL
+        """Vectors of floats, in the order of the input: `["data"][0]["embedding"]`. Options: `dimensions`, `user`, and
+        rules."""
+        name = model or self._env.get("LITELLM_EMBEDDING_MODEL") or USUAL_EMBEDDING_MODEL
         try:
+            if options.pop("encoding_format", "float") != "float":
+                raise InvalidRequestError("vectors are given as floats", param="encoding_format")
+            if (user := options.pop("user", None)) is not None:
+                options["extra_body"] = {**options.get("extra_body", {}), "user": user}
             reply: EmbeddingReply = self._client(name, fallbacks=()).embed(input_text, CHAIN, **options)
         except TrunklineError as error:
             raise _ours(error) from error
@@ -207,7 +239,10 @@ class LiteLLMClient:
     def get_model_details(self, model: str | None = None) -> Json:
         """What is known of a model: its provider, its windows in tokens, its prices in US dollars a token, and what it
         can; None where nobody says."""
-        provider, name = placed(model or self.config.model)
+        wanted = model or self.config.model
+        if not _is_name(wanted):
+            raise LLMResponseError(f"a model's name is a text, not {wanted!r}")
+        provider, name = placed(wanted)
         facts = line().book.lookup(provider, name)
         rates = facts.rates() if facts is not None else None
         return {
@@ -223,6 +258,8 @@ class LiteLLMClient:
 
     def _client(self, model: str, fallbacks: Sequence[str] | None = None) -> Client:
         config = self.config
+        if not _is_name(model):
+            raise InvalidRequestError(f"a model's name is a text, not {model!r}", param="model")
         names = list(dict.fromkeys([model, *(config.fallback_models if fallbacks is None else fallbacks)]))
         key = ",".join(names)
         if key not in self._clients:
@@ -232,15 +269,20 @@ class LiteLLMClient:
                 provider, bare = placed(name)
                 given = {"api_key": config.api_key, "base_url": config.base_url} if provider == home else {}
                 targets[name] = {} if named(name) else {"model": f"{provider}/{bare}", **given}
-            said = chain(targets, manner(retries=config.max_retries, timeout=config.timeout, first=0.5))
-            said["cache"] = {"always": config.cache}
-            self._clients[key] = line().client(said, kind=Client)
+            how = manner(retries=config.max_retries, timeout=config.timeout, first=0.5, always_moves=True)
+            said = chain(targets, how)
+            said["cache"] = {"always": True, "max_entries": MOST_ANSWERS} if config.cache else {"always": False}
+            if len(self._clients) >= MOST_CLIENTS:
+                self._clients.clear()
+            self._clients[key] = line().client(said, self._env, kind=Client)
         return self._clients[key]
 
 
-def completion_cost(response: Reply) -> float:
+def completion_cost(response: Any) -> float:
     """US dollars that an answer cost. Raises LLMResponseError where the price is unknown: a cost is never taken for
     nothing."""
+    if not isinstance(response, Reply):
+        raise LLMResponseError("completion_cost takes what generate_completion gave")
     if response.cost is None:
         raise LLMResponseError(f"the price of {response.target} is unknown: name it under 'prices' in trunkline.yaml")
     return float(response.cost)
@@ -273,28 +315,67 @@ def _each(rate: Any) -> float | None:
 # -- older words -------------------------------------------------------------------------------------------------------
 
 
-def _tool(function: Mapping[str, Any]) -> Json:
+def _tools(functions: Any) -> list[Json]:
+    if not isinstance(functions, list | tuple):
+        raise InvalidRequestError("functions is a list of dicts with name and parameters", param="functions")
+    return [_tool(function) for function in cast("list[Any]", functions)]
+
+
+def _tool(function: Any) -> Json:
     """A function as a tool. Parameters that are only the properties of a schema get the object around them."""
-    parameters: Json = function.get("parameters") or {}
-    if "properties" not in parameters and parameters.get("type") != "object":
-        parameters = {"type": "object", "properties": parameters}
-    return {"type": "function", "function": {**function, "parameters": parameters}}
+    said = an_object(function)
+    schema: Json = an_object(said.get("parameters") or {})
+    if not isinstance(said.get("name"), str) or (said.get("parameters") and not schema):
+        raise InvalidRequestError("a function is a dict with name and parameters", param="functions")
+    if "properties" not in schema and schema.get("type") != "object":
+        schema = {"type": "object", "properties": schema}
+    return {"type": "function", "function": {**said, "parameters": schema}}
+
+
+def _named(called: Any) -> str:
+    """The name in a `function_call`."""
+    name = an_object(called).get("name") if isinstance(called, dict) else called
+    if not isinstance(name, str):
+        raise InvalidRequestError("function_call is 'auto', 'none', or a dict with a name", param="function_call")
+    return name
 
 
 def _turns(messages: Any) -> Any:
     """Messages as the engine reads them; the older turns of functions become those of tools."""
     if not isinstance(messages, Sequence) or isinstance(messages, str):
         return messages
-    return [_turn(message) for message in cast("Sequence[Any]", messages)]
+    open_calls: list[tuple[str, str]] = []
+    return [_turn(message, open_calls) for message in cast("Sequence[Any]", messages)]
 
 
-def _turn(message: Any) -> Any:
-    body: Json = asdict(message) if isinstance(message, Message) else message
+def _turn(message: Any, open_calls: list[tuple[str, str]]) -> Any:
+    """`open_calls` are the tools that were called in earlier turns and have not answered: name and id."""
+    body: Any = asdict(message) if isinstance(message, Message) else message
     if not isinstance(body, Mapping):
+        open_calls += [(call.name, call.id) for call in getattr(body, "tool_calls", None) or ()]
         return message
-    body = {name: value for name, value in body.items() if value is not None}
+    body = {name: value for name, value in cast("Json", body).items() if value is not None}
     if (called := body.pop("function_call", None)) is not None:
-        body["tool_calls"] = [{"id": f"call_{called['name']}", "type": "function", "function": dict(called)}]
-    if body.get("role") in ("tool", "function") and "tool_call_id" not in body:
-        body |= {"role": "tool", "tool_call_id": f"call_{body.get('name', '')}"}
+        name = _named(called)
+        body["tool_calls"] = [{"id": f"call_{len(open_calls)}_{name}", "type": "function", "function": dict(called)}]
+    open_calls += [_name_and_id(call) for call in body.get("tool_calls") or ()]
+    if body.get("role") in ("tool", "function"):
+        return {**body, "role": "tool", "tool_call_id": _answered(body, open_calls)}
     return body
+
+
+def _name_and_id(call: Any) -> tuple[str, str]:
+    """Of a call in OpenAI's shape, or of one of ours."""
+    if not isinstance(call, dict):
+        return str(getattr(call, "name", "")), str(getattr(call, "id", ""))
+    said = an_object(cast("Any", call))
+    return str(an_object(said.get("function")).get("name", "")), str(said.get("id") or "")
+
+
+def _answered(body: Json, open_calls: list[tuple[str, str]]) -> str:
+    """The id of the call that a turn answers: as it says, else that of the first open one of its name."""
+    name, said = str(body.get("name", "")), body.get("tool_call_id")
+    found = next((call for call in open_calls if (call[1] == said if said else call[0] == name)), None)
+    if found is not None:
+        open_calls.remove(found)
+    return str(said or (found[1] if found is not None else f"call_{name}"))

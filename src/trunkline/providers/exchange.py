@@ -242,6 +242,17 @@ def signed(error: TrunklineError, target: Target, secret: Secret | None) -> Trun
     return error
 
 
+def _object_in(body: bytes) -> dict[str, Any]:
+    """What a whole answer holds."""
+    try:
+        wire: Any = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        wire = None
+    if not isinstance(wire, dict):
+        raise ServiceError("the provider answered something that is no JSON object", status=502, body=body)
+    return cast("dict[str, Any]", wire)
+
+
 class Conversation:
     """A call, what was said, and the answer that is being made of what comes back."""
 
@@ -307,13 +318,7 @@ class Conversation:
 
     def _read(self, answer: Answer) -> AnyReply:
         body = answer.body or b""
-        try:
-            wire: Any = msgspec.json.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            wire = None
-        if not isinstance(wire, dict):
-            raise ServiceError("the provider answered something that is no JSON object", status=502, body=body)
-        reply: AnyReply = self.spoken.dialect.reply_from_wire(cast("dict[str, Any]", wire))
+        reply: AnyReply = self.spoken.dialect.reply_from_wire(_object_in(body))
         if self.spoken.reading is not None:
             reply = self.spoken.reading.reply(cast("Reply", reply))
         if isinstance(reply, EmbeddingReply) and not self.spoken.passes:
@@ -335,7 +340,7 @@ class Conversation:
             begun += more
         dialect = cast("StreamingDialect", self.spoken.dialect)
         with guarded:
-            reply = dialect.reply_from_wire(msgspec.json.decode(begun))
+            reply = dialect.reply_from_wire(_object_in(begun))
             told = dialect.encoder(replace(self.call.request, include_usage=True)).encode(events_of(reply))
         return Made(receiving.status, told, receiving.headers)
 

@@ -181,7 +181,7 @@ class EmbeddingReply(_Answered, kw_only=True):
     @property
     def data(self) -> tuple[VectorView, ...]:
         """The vectors in OpenAI's shape: `reply.data[0].embedding`."""
-        return tuple(VectorView(index, vector) for index, vector in enumerate(self.vectors))
+        return tuple(VectorView(index, [*vector]) for index, vector in enumerate(self.vectors))
 
     @property
     def object(self) -> str:
@@ -195,7 +195,7 @@ class VectorView(Struct, OpenAIShape, frozen=True):
     """One vector as OpenAI shows it."""
 
     index: int
-    embedding: tuple[float, ...]
+    embedding: list[float]
 
     @property
     def object(self) -> str:

@@ -85,7 +85,7 @@ def get_llm_provider(name: str | None = None) -> LLMProvider:
         if name:
             return _named(name)
         if "" not in _made:
-            _made[""] = _preferred(os.environ.get("PREFERRED_LLM_PROVIDER") or USUAL)
+            _made[""] = _preferred((os.environ.get("PREFERRED_LLM_PROVIDER") or USUAL).strip())
         return _made[""]
 
 
@@ -116,6 +116,9 @@ def _preferred(name: str) -> LLMProvider:
 def _named(name: str) -> LLMProvider:
     found = _registered.get(name) or _made.get(name)
     if found is None:
+        name = name.lower()
+        if name in _made:
+            return _made[name]
         if name not in BUILT_IN:
             raise LLMProviderConfigurationError(f"{name!r} is not registered; there are {', '.join(_names())}")
         found = _made[name] = BUILT_IN[name]()

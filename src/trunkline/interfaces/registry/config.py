@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
@@ -124,13 +124,16 @@ class LLMProviderConfig(Struct, frozen=True):
 
 def _number(value: Any, kind: Any, called: str, *, strict: bool) -> Any:
     try:
-        return msgspec.convert(value, kind, strict=strict)
+        return msgspec.convert(value.strip() if isinstance(value, str) else value, kind, strict=strict)
     except msgspec.ValidationError:
         words = kind.__metadata__[0].extra["words"]
         raise LLMProviderConfigurationError(f"{called} must be {words}, not {value!r}", param=called) from None
 
 
-def _known(words: Collection[str], called: str) -> None:
-    if unknown := [word for word in words if word not in RETRYABLE]:
+def _known(words: Any, called: str) -> None:
+    if isinstance(words, str) or not isinstance(words, Collection):
+        raise LLMProviderConfigurationError(f"{called} is a set of words, not {words!r}", param=called)
+    said = cast("Collection[Any]", words)
+    if unknown := [word for word in said if word not in RETRYABLE]:
         message = f"{called} knows {', '.join(RETRYABLE)}, and not {', '.join(map(repr, unknown))}"
         raise LLMProviderConfigurationError(message, param=called)

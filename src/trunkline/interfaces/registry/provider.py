@@ -89,10 +89,11 @@ class LLMProvider(ABC):
         temperature: float | None = TEMPERATURE,
         max_tokens: int | None = None,
         agent_type: str | None = None,
+        **options: Any,
     ) -> LLMCompletion:
         """Answer a text: a conversation of one turn."""
         talk = [{"role": "user", "content": prompt}]
-        return await self.generate_chat_completion(talk, model, temperature, max_tokens, agent_type)
+        return await self.generate_chat_completion(talk, model, temperature, max_tokens, agent_type, **options)
 
     @abstractmethod
     async def generate_chat_completion(
@@ -171,6 +172,9 @@ class EngineProvider(LLMProvider):
         if not self._initialized:
             await self.initialize()
         try:
+            for said, called in ((model, "model"), (agent_type, "agent_type")):
+                if said is not None and not isinstance(said, str):
+                    raise InvalidRequestError(f"{called} is a name, not {said!r}", param=called)
             client = self._client(model, agent_type)
             reply = await client.complete(_talk(messages), temperature=temperature, max_tokens=max_tokens, **options)
         except TrunklineError as error:
