@@ -197,7 +197,10 @@ class AsyncClient:
         return await self._whole(self._engine.call(operation, name, merged(self._rules, rules), request=request))
 
     async def _whole(self, call: Call) -> Any:
-        answer = await _answered(self._engine, call)
+        try:
+            answer = await self._engine.step(call)
+        except UnicodeEncodeError:
+            raise _half_a_character() from None
         reply = answer.whole()
         reply.seconds = self._engine.runtime.clock.now() - call.started
         reply.route = call.decided
@@ -312,7 +315,10 @@ class AsyncStream:
         """Send the request and wait for the first content; iterating does this by itself."""
         if self._answer is None and not self._done:
             self._loop = asyncio.get_running_loop()
-            self._answer = await _answered(self._engine, self._call)
+            try:
+                self._answer = await self._engine.step(self._call)
+            except UnicodeEncodeError:
+                raise _half_a_character() from None
 
     def __aiter__(self) -> Self:
         return self
@@ -409,11 +415,8 @@ class AsyncStream:
             self._loop.call_soon_threadsafe(answer.abandon)
 
 
-async def _answered(engine: Engine, call: Call) -> Answer:
-    try:
-        return await engine.step(call)
-    except UnicodeEncodeError:
-        raise InvalidRequestError("the request holds half a character (a lone surrogate), which is no text") from None
+def _half_a_character() -> InvalidRequestError:
+    return InvalidRequestError("the request holds half a character (a lone surrogate), which is no text")
 
 
 def _loaded(

@@ -278,6 +278,7 @@ async def test_what_is_no_json_is_asked_for_once_more_and_then_an_error(upstream
 @pytest.mark.seed("S0.39")
 async def test_what_a_call_came_to(upstream):
     assert set(LLMCallStats().model_dump().values()) == {None}
+    assert '"llm_cost":null' in LLMCallStats().model_dump_json()
     details = {"prompt_tokens_details": {"cached_tokens": 6}, "completion_tokens_details": {"reasoning_tokens": 3}}
     usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15, **details}
     upstream.script["gpt-4o"] = reply(200, {**chat(OBJECT), "usage": usage})

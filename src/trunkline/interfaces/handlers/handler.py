@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
@@ -54,6 +55,10 @@ class LLMCallStats(Struct, kw_only=True):
     def model_dump(self) -> dict[str, Any]:
         """As a dict."""
         return asdict(self)
+
+    def model_dump_json(self) -> str:
+        """As JSON."""
+        return msgspec.json.encode(self).decode()
 
 
 class Handler:

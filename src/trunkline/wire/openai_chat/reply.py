@@ -65,8 +65,8 @@ def _broken(choices: Any) -> Json | None:
     """The error with which an answer ended after it had begun: in the choice, where its status is a success
     (openrouter.ai/docs/api-reference/errors). What there is of its text is no answer."""
     for choice in cast("list[Any]", choices) if isinstance(choices, list) else ():
-        body = an_object(choice)
-        if body.get("finish_reason") == "error":
+        if isinstance(choice, dict) and cast("Json", choice).get("finish_reason") == "error":
+            body = cast("Json", choice)
             return an_object(body.get("error")) or {"message": "the provider failed in the middle of its answer"}
     return None
 
