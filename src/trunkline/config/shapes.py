@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from trunkline.providers.mock import MockAnswer
 from trunkline.vocabulary.buckets import Period
+from trunkline.vocabulary.errors import ConfigurationError
 from trunkline.vocabulary.facts import Unsupported
 from trunkline.vocabulary.rules import Backoff, Hedge, Timeouts
 
@@ -28,6 +29,16 @@ Count = Annotated[int, Meta(ge=1, extra={"words": "a whole number from 1 up"})]
 CountFromZero = Annotated[int, Meta(ge=0, extra={"words": "a whole number from 0 up"})]
 Seconds = Annotated[float, Meta(gt=0, extra={"words": "a number of seconds above 0"})]
 SecondsFromZero = Annotated[float, Meta(ge=0, extra={"words": "a number of seconds from 0 up"})]
+
+
+def fitting(value: Any, kind: Any, called: str, *, strict: bool = True) -> Any:
+    """A value that is said elsewhere than in the file, if it is what one of the kinds above may be. `strict`: numbers
+    are numbers; else texts of them, too. Raises ConfigurationError that says what it must be."""
+    try:
+        return msgspec.convert(value.strip() if isinstance(value, str) else value, kind, strict=strict)
+    except msgspec.ValidationError:
+        words = kind.__metadata__[0].extra["words"]
+        raise ConfigurationError(f"{called} must be {words}, not {value!r}", param=called) from None
 
 
 class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

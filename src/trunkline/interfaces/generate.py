@@ -14,13 +14,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-import msgspec
 import yaml
 
 from trunkline.client import AsyncClient
 from trunkline.clock import SystemClock
 from trunkline.config.file import Reading
-from trunkline.config.shapes import Address, Count, CountFromZero, Seconds
+from trunkline.config.shapes import Address, Count, CountFromZero, Seconds, fitting
 from trunkline.vocabulary.calls import Clock
 from trunkline.vocabulary.errors import AllTargetsFailed, ConfigurationError, InvalidRequestError, TrunklineError
 from trunkline.vocabulary.replies import Reply
@@ -69,15 +68,15 @@ class LLMInterface:
         `max_concurrent_requests` how many attempts are under way at a time; more of them wait."""
         self._said = _Said()
         self.provider = _one_of(provider or self._said("LLM_PROVIDER") or "litellm")
-        self.model = _name(model) or self._said("PRIMARY_MODEL")
-        self.max_retries = _fitting(max_retries, CountFromZero, "max_retries")
-        self.timeout = _fitting(timeout, Seconds, "timeout")
+        self.model = _name(model, ConfigurationError) or self._said("PRIMARY_MODEL")
+        self.max_retries = fitting(max_retries, CountFromZero, "max_retries")
+        self.timeout = fitting(timeout, Seconds, "timeout")
         concurrent = self._said.count("LLM_CONCURRENT_NUMBER", CONCURRENT)
         if max_concurrent_requests is not None:
-            concurrent = _fitting(max_concurrent_requests, Count, "max_concurrent_requests")
+            concurrent = fitting(max_concurrent_requests, Count, "max_concurrent_requests")
         self.max_concurrent_requests = concurrent
         self._key = api_key
-        self._base = _fitting(api_base, Address, "api_base") if api_base is not None else None
+        self._base = fitting(api_base, Address, "api_base") if api_base is not None else None
         self._slots = f"interface-{next(_numbers)}"
         """The bucket that its attempts share."""
         self._clients: dict[str | None, AsyncClient] = {}
@@ -219,9 +218,7 @@ class _Said:
         said = self(name)
         if said is None:
             return usual
-        if not said.isdecimal() or int(said) < 1:
-            raise ConfigurationError(f"{name} must be a whole number from 1 up, not {said!r}")
-        return int(said)
+        return fitting(said, Count, name, strict=False)
 
 
 def _read(file: Path, env: Mapping[str, str]) -> dict[str, str]:
@@ -248,18 +245,10 @@ def _one_of(said: Any) -> str:
     return provider
 
 
-def _name(model: Any) -> str | None:
+def _name(model: Any, wrong: type[TrunklineError] = InvalidRequestError) -> str | None:
     if model is not None and not isinstance(model, str):
-        raise InvalidRequestError(f"model is a model's name, not {model!r}", param="model")
+        raise wrong(f"model is a model's name, not {model!r}", param="model")
     return model or None
-
-
-def _fitting(value: Any, kind: Any, called: str) -> Any:
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        words = kind.__metadata__[0].extra["words"]
-        raise ConfigurationError(f"{called} must be {words}, not {value!r}", param=called) from None
 
 
 def _metadata(provider: str | None, model: str | None, temperature: Any, max_tokens: Any) -> dict[str, Any]:

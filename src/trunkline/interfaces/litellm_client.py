@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from trunkline.config.file import Reading
-from trunkline.config.shapes import CountFromZero, Seconds
+from trunkline.config.shapes import CountFromZero, Seconds, fitting
 from trunkline.portal import Client, Stream
 from trunkline.vocabulary.errors import (
     APIConnectionError,
@@ -115,13 +114,11 @@ class LiteLLMConfig(Struct, kw_only=True, forbid_unknown_fields=True):
     """Where the provider of `model` is, if not at its usual address."""
 
     def __post_init__(self) -> None:
-        numbers: dict[str, Any] = {"timeout": Seconds, "max_retries": CountFromZero}
-        for name, kind in numbers.items():
-            try:
-                msgspec.convert(getattr(self, name), kind)
-            except msgspec.ValidationError:
-                words = kind.__metadata__[0].extra["words"]
-                raise LLMConfigurationError(f"{name} must be {words}, not {getattr(self, name)!r}") from None
+        try:
+            fitting(self.timeout, Seconds, "timeout")
+            fitting(self.max_retries, CountFromZero, "max_retries")
+        except ConfigurationError as error:
+            raise _ours(error) from None
         named: Any = self.fallback_models
         if not isinstance(named, list | tuple) or not all(map(_is_name, cast("list[Any]", named))):
             raise LLMConfigurationError(f"fallback_models is a list of models' names, not {named!r}")

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, cast
 
-import msgspec
 from msgspec import Meta
 
 from trunkline.config.file import suggestion
-from trunkline.config.shapes import Count, Seconds
-from trunkline.vocabulary.errors import InvalidRequestError
+from trunkline.config.shapes import Count, Seconds, fitting
+from trunkline.vocabulary.errors import ConfigurationError, InvalidRequestError
 from trunkline.vocabulary.settings import KNOWN, OTHER_WORDS, settings_from
 
 from .faults import InvalidLLMConfigError
@@ -200,7 +199,6 @@ settings = Settings()
 
 def _read(name: str, text: str, kind: Any) -> Any:
     try:
-        return msgspec.convert(text.strip(), kind, strict=False)
-    except msgspec.ValidationError:
-        words = kind.__metadata__[0].extra["words"]
-        raise InvalidLLMConfigError(f"{name} must be {words}, not {text!r}") from None
+        return text if kind is str else fitting(text, kind, name, strict=False)
+    except ConfigurationError as error:
+        raise InvalidLLMConfigError(error.message, param=name) from None

@@ -9,14 +9,14 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
-import msgspec
 from msgspec import Struct
 
-from trunkline.config.shapes import CountFromZero, Seconds, SecondsFromZero
+from trunkline.config.shapes import CountFromZero, Seconds, SecondsFromZero, fitting
 from trunkline.interfaces.line import manner
 from trunkline.vocabulary.errors import (
     APIConnectionError,
     APITimeoutError,
+    ConfigurationError,
     CutOff,
     ModelError,
     OverloadedError,
@@ -28,7 +28,7 @@ from trunkline.vocabulary.errors import (
 )
 from trunkline.vocabulary.protocols import Json
 
-from .errors import LLMProviderConfigurationError
+from .errors import LLMProviderConfigurationError, ours
 
 RETRYABLE: Mapping[str, tuple[type[TrunklineError], ...]] = {
     "connection_error": (APIConnectionError, CutOff),
@@ -124,10 +124,9 @@ class LLMProviderConfig(Struct, frozen=True):
 
 def _number(value: Any, kind: Any, called: str, *, strict: bool) -> Any:
     try:
-        return msgspec.convert(value.strip() if isinstance(value, str) else value, kind, strict=strict)
-    except msgspec.ValidationError:
-        words = kind.__metadata__[0].extra["words"]
-        raise LLMProviderConfigurationError(f"{called} must be {words}, not {value!r}", param=called) from None
+        return fitting(value, kind, called, strict=strict)
+    except ConfigurationError as error:
+        raise ours(error) from None
 
 
 def _known(words: Any, called: str) -> None:
