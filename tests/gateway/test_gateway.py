@@ -242,3 +242,12 @@ def until(condition, within: float = 2.0) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come true in time"
         time.sleep(0.005)
+
+
+def test_a_targets_settings_are_said_in_the_callers_own_words_too(gateway_for):
+    config = "targets: {mine: {model: openai/gpt-4o, settings: {temperature: 0.1}}}"
+    gateway = gateway_for([reply(200, chat("Paris."))], config)
+    for said in ({}, {"temperature": 0.9}):
+        status, _, _ = call(gateway, body={**ASK, "model": "mine", **said})
+        assert status == 200
+    assert [one.json["temperature"] for one in gateway.upstream.served] == [0.1, 0.9]

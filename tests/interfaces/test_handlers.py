@@ -675,3 +675,11 @@ async def test_the_dashboard_agrees_with_the_calls_that_were_made(upstream, cloc
     shown = {row.strip("│").split("│")[0].strip(): row for row in lines[3:-1]}
     assert "75.0%" in shown["gpt-4o"] and "100.0%" in shown["claude-3-opus-20240229"]
     assert f" {3 * usage['total_tokens']} " in shown["gpt-4o"]
+
+
+@pytest.mark.seed("S0.49")
+async def test_the_latency_is_that_of_a_call(upstream):
+    upstream.script["gpt-4o"] = reply(200, chat(OBJECT), delay=0.1)
+    for _ in range(3):
+        await handler()("Which actions?")
+    assert 0.1 <= get_metrics()["openai/gpt-4o"]["latency"] < 0.2

@@ -22,6 +22,7 @@ from trunkline.vocabulary.errors import (
 )
 from trunkline.vocabulary.parts import Image, Source
 from trunkline.vocabulary.requests import Request
+from trunkline.vocabulary.settings import Settings
 from trunkline.vocabulary.usage import Usage
 
 pytestmark = pytest.mark.anyio
@@ -485,3 +486,11 @@ async def test_connections_that_fail_count_as_requests_of_the_target():
     course.script["a"] = [fails(APIConnectionError), OK]
     await course.ask(route(entry(target("a", OF_TARGET))), retries=1)
     assert await course.free(OF_TARGET) == 8
+
+
+def test_an_answer_is_as_long_as_its_targets_own_settings_allow():
+    capped = target("a", settings=Settings(max_tokens=7))
+    tariff = Tariff(100, ())
+    assert worst(Size(text=0, most=None), capped, tariff, None).tokens == 7
+    assert worst(Size(text=0, most=3), capped, tariff, None).tokens == 3
+    assert worst(Size(text=0, most=None), target("b"), tariff, None).tokens == 100

@@ -41,3 +41,34 @@ async def test_that_a_key_was_refused_says_nothing_of_another_key():
             async with AsyncClient({"model": "openai/gpt-4o"}, env=env, runtime=runtime) as client:
                 providers.append((await client.complete("Hi", fallbacks=["mock"])).provider)
     assert providers == ["mock", "openai"]
+
+
+def clients(upstream, runtime, **target):
+    """Two that call a model the same, and ask with keys of their own."""
+    said = {"model": "openai/gpt-4o", "base_url": upstream.url, **target}
+    return [
+        AsyncClient({"model": "mine", "targets": {"mine": {**said, "api_key": key}}}, env={}, runtime=runtime)
+        for key in ("one", "two")
+    ]
+
+
+@pytest.mark.anyio
+async def test_limits_and_connections_are_those_of_one_key():
+    async with FakeUpstream([reply(200, chat())]) as upstream:
+        pair = clients(upstream, Runtime(), rpm=1, connections={"most": 1})
+        for client in pair:
+            await client.complete("Hi")
+        first, second = (client._engine.snapshot.target("mine").connections for client in pair)
+        await pair[0].close()
+    assert len(upstream.served) == 2
+    assert first.owner != second.owner
+
+
+@pytest.mark.anyio
+async def test_what_one_key_was_told_is_not_told_to_another():
+    async with FakeUpstream([reply(200, chat())]) as upstream:
+        pair = clients(upstream, Runtime())
+        for client in (*pair, *pair):
+            await client.complete("Hi", cache=True)
+        await pair[0].close()
+    assert len(upstream.served) == 2

@@ -243,3 +243,12 @@ async def test_a_cache_whose_server_is_away_finds_nothing_and_holds_nobody_up():
                 assert time.perf_counter() - began < 3.0  # if each waited they would take ten
             await until(lambda: not cache._links.here().away)
             assert await cache.get("a") in {b"first", b"second"}
+
+
+async def test_while_its_server_is_away_a_process_keeps_its_own_answers():
+    meanwhile = MemoryCache(SystemClock(), MEGABYTE)
+    async with closing(RedisCache("redis://127.0.0.1:1", SystemClock(), meanwhile=meanwhile)) as (cache,):
+        for _ in range(5):
+            assert await cache.get("a") is None
+        cache.put("a", b"first", 60.0)
+        assert await cache.get("a") == b"first"
